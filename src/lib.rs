@@ -1,1 +1,33 @@
+//! dropleaf watches a folder. A PDF or EPUB dropped into it becomes a folder of Markdown,
+//! boxes, a layout PDF and pictures; the original moves to `done/` or `failed/`.
+//!
+//! # The route
+//!
+//! ```text
+//! inbox --Arrival--> job --Job--> document --page image--> engine --Reading--> output
+//!                     ^------------------ files the original ---- Published ---'
+//! ```
+//!
+//! # The rooms
+//!
+//! `main -> cli -> agent -> rooms -> {page, durable, config}`. Only [`agent`] sees two rooms;
+//! a test reads the `use crate::` lines against this table.
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`cli`] | one file per command; errors to message, hint and exit code |
+//! | [`agent`] | wiring, one document through the rooms, page scheduler, verdict |
+//! | [`inbox`] | watch (hints), scan (truth), settle (pure) |
+//! | [`job`] | ledger (SQLite), originals, recovery |
+//! | [`document`] | PDF in sandboxed child processes |
+//! | [`engine`] | the `Reader` seam and the resident engines |
+//! | [`output`] | the files of a document, `processing_results.json` |
+//! | [`service`] | systemd, stop signals |
+//! | [`observe`] | log files, every line an operator reads, progress bars |
+//! | [`page`] | the shared nouns |
+//! | [`durable`] | every creation, renaming and removal of a user's file |
+//! | [`config`] | the settings as plain data |
 
+pub mod config;
+pub mod engine;
+pub mod page;

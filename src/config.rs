@@ -1,0 +1,246 @@
+//! The settings file as plain data: one struct per room, no room is imported here.
+//! `config/dropleaf.toml` documents each of them and equals the defaults.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub folders: Folders,
+    pub watch: Watch,
+    pub pdf: Pdf,
+    pub engine: Engine,
+    pub output: Output,
+    pub log: Log,
+}
+
+/// Where things are. Empty means the default place of the user (see [`Folders::fill`]).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Folders {
+    pub inbox: PathBuf,
+    pub output: PathBuf,
+    pub done: PathBuf,
+    pub failed: PathBuf,
+    /// The ledger.
+    pub state: PathBuf,
+    pub log: PathBuf,
+    /// Libraries (`lib/`) and model packs (`models/`).
+    pub data: PathBuf,
+}
+
+impl Folders {
+    /// Replaces every empty path by its default under the user's own folders.
+    /// `DROPLEAF_DATA` names the data folder where the settings do not.
+    pub fn fill(&mut self) -> Result<(), String> {
+        let dirs = directories::BaseDirs::new()
+            .ok_or("the home folder is not known: set HOME, or every path under [folders]")?;
+        let home = dirs.home_dir().to_path_buf();
+        let state = dirs.state_dir().unwrap_or(dirs.data_local_dir()).join("dropleaf");
+        let data = std::env::var_os("DROPLEAF_DATA")
+            .filter(|v| !v.is_empty())
+            .map_or_else(|| dirs.data_dir().join("dropleaf"), PathBuf::from);
+        let log = if self.state.as_os_str().is_empty() { state.join("log") } else { self.state.join("log") };
+        let places = [
+            (&mut self.inbox, home.join("Dropleaf/inbox")),
+            (&mut self.output, home.join("Dropleaf/output")),
+            (&mut self.done, home.join("Dropleaf/done")),
+            (&mut self.failed, home.join("Dropleaf/failed")),
+            (&mut self.state, state.clone()),
+            (&mut self.log, log),
+            (&mut self.data, data),
+        ];
+        for (path, default) in places {
+            if path.as_os_str().is_empty() {
+                *path = default;
+            } else if let Ok(rest) = path.strip_prefix("~") {
+                *path = home.join(rest);
+            }
+            if path.is_relative() {
+                *path = std::path::absolute(&*path).map_err(|e| format!("{}: {e}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Watch {
+    /// Seconds for which a file's size, time and inode must not change.
+    pub settle_seconds: f64,
+    /// Seconds between full scans.
+    pub rescan_seconds: f64,
+    /// More names to leave alone; `*` and `?` match as in a shell.
+    pub ignore: Vec<String>,
+    /// Documents in work at once.
+    pub documents: usize,
+    /// `auto` (polling on network file systems), `always`, `never`.
+    pub polling: Polling,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { settle_seconds: 2.0, rescan_seconds: 60.0, ignore: Vec::new(), documents: 4, polling: Polling::Auto }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Polling {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pdf {
+    /// Tried in turn on encrypted files.
+    pub passwords: Vec<String>,
+    pub max_pages: u32,
+    /// Largest page side, in inches.
+    pub max_page_inches: f32,
+    /// Address space of a child, in MiB.
+    pub memory_mb: u64,
+    /// Seconds for one request to a child.
+    pub timeout_seconds: f64,
+}
+
+impl Default for Pdf {
+    fn default() -> Self {
+        Self { passwords: Vec::new(), max_pages: 20_000, max_page_inches: 200.0, memory_mb: 2048, timeout_seconds: 60.0 }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    Auto,
+    Cuda,
+    Cpu,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Engine {
+    /// `paddle`.
+    pub name: String,
+    /// Folder under `models/`; empty: the engine's own name.
+    pub model: String,
+    pub device: Device,
+    /// CPU threads; 0: as many as there are cores.
+    pub threads: usize,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self { name: "paddle".into(), model: String::new(), device: Device::Auto, threads: 0 }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Output {
+    /// Follows each page in the Markdown; empty: an empty line.
+    pub page_separator: String,
+    /// Running headers, footers and page numbers in the Markdown.
+    pub furniture: bool,
+    /// JPEG quality of figure crops, 1 to 100.
+    pub jpeg_quality: u8,
+    /// The newest files that `processing_results.json` lists.
+    pub results_limit: usize,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self {
+            page_separator: "\n\n<--- Page Split --->\n".into(),
+            furniture: false,
+            jpeg_quality: 75,
+            results_limit: 1000,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter of tracing's syntax.
+    pub level: String,
+    /// One JSON object a line in the log files.
+    pub json: bool,
+    /// Daily files kept.
+    pub keep: usize,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), json: false, keep: 14 }
+    }
+}
+
+/// Where a configuration was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    File(PathBuf),
+    Defaults,
+}
+
+/// Reads `file`, else the user's file, else the machine's, else the defaults, and fills the folders.
+pub fn load(file: Option<&Path>) -> Result<(Config, Source), String> {
+    let mut candidates: Vec<PathBuf> = Vec::new();
+    match file {
+        Some(file) => candidates.push(file.to_path_buf()),
+        None => {
+            if let Some(dirs) = directories::BaseDirs::new() {
+                candidates.push(dirs.config_dir().join("dropleaf/dropleaf.toml"));
+            }
+            candidates.push("/etc/dropleaf/dropleaf.toml".into());
+        }
+    }
+    for path in candidates {
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let mut config: Config =
+                    toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+                config.folders.fill()?;
+                config.validate().map_err(|e| format!("{}: {e}", path.display()))?;
+                return Ok((config, Source::File(path)));
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && file.is_none() => {}
+            Err(e) => return Err(format!("{}: {e}", path.display())),
+        }
+    }
+    let mut config = Config::default();
+    config.folders.fill()?;
+    Ok((config, Source::Defaults))
+}
+
+impl Config {
+    /// Ranges that the types do not hold.
+    pub fn validate(&self) -> Result<(), String> {
+        let positive = |name: &str, v: f64| {
+            if v.is_finite() && v > 0.0 { Ok(()) } else { Err(format!("{name} must be above 0, is {v}")) }
+        };
+        positive("watch.settle_seconds", self.watch.settle_seconds)?;
+        positive("watch.rescan_seconds", self.watch.rescan_seconds)?;
+        positive("pdf.timeout_seconds", self.pdf.timeout_seconds)?;
+        positive("pdf.max_page_inches", f64::from(self.pdf.max_page_inches))?;
+        if !(1..=64).contains(&self.watch.documents) {
+            return Err(format!("watch.documents must be 1 to 64, is {}", self.watch.documents));
+        }
+        if !(1..=100).contains(&self.output.jpeg_quality) {
+            return Err(format!("output.jpeg_quality must be 1 to 100, is {}", self.output.jpeg_quality));
+        }
+        if self.pdf.memory_mb < 256 {
+            return Err(format!("pdf.memory_mb must be at least 256, is {}", self.pdf.memory_mb));
+        }
+        if self.engine.name != "paddle" {
+            return Err(format!("engine.name \"{}\" is not known: this version has \"paddle\"", self.engine.name));
+        }
+        Ok(())
+    }
+}
