@@ -38,11 +38,18 @@ impl Folders {
         let dirs = directories::BaseDirs::new()
             .ok_or("the home folder is not known: set HOME, or every path under [folders]")?;
         let home = dirs.home_dir().to_path_buf();
-        let state = dirs.state_dir().unwrap_or(dirs.data_local_dir()).join("dropleaf");
+        let state = dirs
+            .state_dir()
+            .unwrap_or(dirs.data_local_dir())
+            .join("dropleaf");
         let data = std::env::var_os("DROPLEAF_DATA")
             .filter(|v| !v.is_empty())
             .map_or_else(|| dirs.data_dir().join("dropleaf"), PathBuf::from);
-        let log = if self.state.as_os_str().is_empty() { state.join("log") } else { self.state.join("log") };
+        let log = if self.state.as_os_str().is_empty() {
+            state.join("log")
+        } else {
+            self.state.join("log")
+        };
         let places = [
             (&mut self.inbox, home.join("Dropleaf/inbox")),
             (&mut self.output, home.join("Dropleaf/output")),
@@ -59,7 +66,8 @@ impl Folders {
                 *path = home.join(rest);
             }
             if path.is_relative() {
-                *path = std::path::absolute(&*path).map_err(|e| format!("{}: {e}", path.display()))?;
+                *path =
+                    std::path::absolute(&*path).map_err(|e| format!("{}: {e}", path.display()))?;
             }
         }
         Ok(())
@@ -83,7 +91,13 @@ pub struct Watch {
 
 impl Default for Watch {
     fn default() -> Self {
-        Self { settle_seconds: 2.0, rescan_seconds: 60.0, ignore: Vec::new(), documents: 4, polling: Polling::Auto }
+        Self {
+            settle_seconds: 2.0,
+            rescan_seconds: 60.0,
+            ignore: Vec::new(),
+            documents: 4,
+            polling: Polling::Auto,
+        }
     }
 }
 
@@ -111,7 +125,13 @@ pub struct Pdf {
 
 impl Default for Pdf {
     fn default() -> Self {
-        Self { passwords: Vec::new(), max_pages: 20_000, max_page_inches: 200.0, memory_mb: 2048, timeout_seconds: 60.0 }
+        Self {
+            passwords: Vec::new(),
+            max_pages: 20_000,
+            max_page_inches: 200.0,
+            memory_mb: 2048,
+            timeout_seconds: 60.0,
+        }
     }
 }
 
@@ -137,7 +157,12 @@ pub struct Engine {
 
 impl Default for Engine {
     fn default() -> Self {
-        Self { name: "paddle".into(), model: String::new(), device: Device::Auto, threads: 0 }
+        Self {
+            name: "paddle".into(),
+            model: String::new(),
+            device: Device::Auto,
+            threads: 0,
+        }
     }
 }
 
@@ -178,7 +203,11 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".into(), json: false, keep: 14 }
+        Self {
+            level: "info".into(),
+            json: false,
+            keep: 14,
+        }
     }
 }
 
@@ -207,7 +236,9 @@ pub fn load(file: Option<&Path>) -> Result<(Config, Source), String> {
                 let mut config: Config =
                     toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
                 config.folders.fill()?;
-                config.validate().map_err(|e| format!("{}: {e}", path.display()))?;
+                config
+                    .validate()
+                    .map_err(|e| format!("{}: {e}", path.display()))?;
                 return Ok((config, Source::File(path)));
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && file.is_none() => {}
@@ -223,23 +254,39 @@ impl Config {
     /// Ranges that the types do not hold.
     pub fn validate(&self) -> Result<(), String> {
         let positive = |name: &str, v: f64| {
-            if v.is_finite() && v > 0.0 { Ok(()) } else { Err(format!("{name} must be above 0, is {v}")) }
+            if v.is_finite() && v > 0.0 {
+                Ok(())
+            } else {
+                Err(format!("{name} must be above 0, is {v}"))
+            }
         };
         positive("watch.settle_seconds", self.watch.settle_seconds)?;
         positive("watch.rescan_seconds", self.watch.rescan_seconds)?;
         positive("pdf.timeout_seconds", self.pdf.timeout_seconds)?;
         positive("pdf.max_page_inches", f64::from(self.pdf.max_page_inches))?;
         if !(1..=64).contains(&self.watch.documents) {
-            return Err(format!("watch.documents must be 1 to 64, is {}", self.watch.documents));
+            return Err(format!(
+                "watch.documents must be 1 to 64, is {}",
+                self.watch.documents
+            ));
         }
         if !(1..=100).contains(&self.output.jpeg_quality) {
-            return Err(format!("output.jpeg_quality must be 1 to 100, is {}", self.output.jpeg_quality));
+            return Err(format!(
+                "output.jpeg_quality must be 1 to 100, is {}",
+                self.output.jpeg_quality
+            ));
         }
         if self.pdf.memory_mb < 256 {
-            return Err(format!("pdf.memory_mb must be at least 256, is {}", self.pdf.memory_mb));
+            return Err(format!(
+                "pdf.memory_mb must be at least 256, is {}",
+                self.pdf.memory_mb
+            ));
         }
         if self.engine.name != "paddle" {
-            return Err(format!("engine.name \"{}\" is not known: this version has \"paddle\"", self.engine.name));
+            return Err(format!(
+                "engine.name \"{}\" is not known: this version has \"paddle\"",
+                self.engine.name
+            ));
         }
         Ok(())
     }

@@ -29,5 +29,5 @@
 //! | [`config`] | the settings as plain data |
 
 pub mod config;
-pub mod engine;
+pub mod durable;
 pub mod page;

@@ -22,16 +22,26 @@ pub struct GroundedBlock {
 
 /// The blocks as grounded text, one empty line between them.
 pub fn write_grounded(blocks: &[Block]) -> String {
-    blocks.iter().map(write_block).collect::<Vec<_>>().join("\n\n")
+    blocks
+        .iter()
+        .map(write_block)
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }
 
 /// One block as grounded text. Marks inside the content are broken up by a zero-width space
 /// after the `<`, so that what was printed on the page cannot pose as a mark.
 pub fn write_block(block: &Block) -> String {
-    let boxes: Vec<String> =
-        block.boxes.iter().map(|b| format!("[{}, {}, {}, {}]", b.x1, b.y1, b.x2, b.y2)).collect();
-    let mut text =
-        format!("{REF}{}{REF_END}{DET}[{}]{DET_END}", block.label, boxes.join(", "));
+    let boxes: Vec<String> = block
+        .boxes
+        .iter()
+        .map(|b| format!("[{}, {}, {}, {}]", b.x1, b.y1, b.x2, b.y2))
+        .collect();
+    let mut text = format!(
+        "{REF}{}{REF_END}{DET}[{}]{DET_END}",
+        block.label,
+        boxes.join(", ")
+    );
     if !block.content.is_empty() {
         text.push('\n');
         text.push_str(&block.content.replace("<|", "<\u{200b}|"));
@@ -42,14 +52,20 @@ pub fn write_block(block: &Block) -> String {
 /// Splits grounded text into marks and contents. An unclosed or malformed mark stays content.
 pub fn parse_grounded(text: &str) -> Vec<GroundedBlock> {
     let mut out: Vec<GroundedBlock> = Vec::new();
-    let mut current = GroundedBlock { mark: None, content: String::new() };
+    let mut current = GroundedBlock {
+        mark: None,
+        content: String::new(),
+    };
     let mut rest = text;
     while let Some(at) = rest.find(REF) {
         match mark(&rest[at..]) {
             Some((found, after)) => {
                 current.content.push_str(&rest[..at]);
                 push(&mut out, current);
-                current = GroundedBlock { mark: Some(found), content: String::new() };
+                current = GroundedBlock {
+                    mark: Some(found),
+                    content: String::new(),
+                };
                 rest = after;
             }
             None => {
@@ -86,7 +102,10 @@ fn mark(text: &str) -> Option<((String, Vec<PageBox>), &str)> {
         return None;
     }
     let boxes = boxes(det)?;
-    Some(((label.trim().to_owned(), boxes), &after[det_end + DET_END.len()..]))
+    Some((
+        (label.trim().to_owned(), boxes),
+        &after[det_end + DET_END.len()..],
+    ))
 }
 
 /// `[[x1,y1,x2,y2], ...]`: numbers in fours; decimals are rounded, values out of range clamped.
@@ -94,12 +113,21 @@ fn boxes(det: &str) -> Option<Vec<PageBox>> {
     let numbers = det
         .split(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-'))
         .filter(|s| !s.is_empty())
-        .map(|s| s.parse::<f64>().ok().map(|v| v.round().clamp(-1e6, 1e6) as i64))
+        .map(|s| {
+            s.parse::<f64>()
+                .ok()
+                .map(|v| v.round().clamp(-1e6, 1e6) as i64)
+        })
         .collect::<Option<Vec<i64>>>()?;
     if numbers.is_empty() || numbers.len() % 4 != 0 {
         return None;
     }
-    Some(numbers.chunks_exact(4).map(|n| PageBox::new(n[0], n[1], n[2], n[3])).collect())
+    Some(
+        numbers
+            .chunks_exact(4)
+            .map(|n| PageBox::new(n[0], n[1], n[2], n[3]))
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -114,7 +142,10 @@ mod tests {
         assert_eq!(parsed.len(), 3);
         assert_eq!(parsed[0].content, "before");
         assert_eq!(parsed[1].mark.as_ref().map(|m| m.1.len()), Some(2));
-        assert_eq!(parsed[2].mark.as_ref().map(|m| m.1[0]), Some(PageBox::new(0, 0, 999, 7)));
+        assert_eq!(
+            parsed[2].mark.as_ref().map(|m| m.1[0]),
+            Some(PageBox::new(0, 0, 999, 7))
+        );
         assert_eq!(parsed[2].content, "body <|ref|>open");
     }
 

@@ -26,7 +26,12 @@ pub struct PageBox {
 
 impl PageBox {
     /// The whole page.
-    pub const FULL: PageBox = PageBox { x1: 0, y1: 0, x2: BOX_MAX, y2: BOX_MAX };
+    pub const FULL: PageBox = PageBox {
+        x1: 0,
+        y1: 0,
+        x2: BOX_MAX,
+        y2: BOX_MAX,
+    };
 
     /// Orders and clamps the corners.
     pub fn new(x1: i64, y1: i64, x2: i64, y2: i64) -> Self {
@@ -59,7 +64,12 @@ impl PageBox {
         };
         let x1 = at(self.x1, width).min(width.saturating_sub(1));
         let y1 = at(self.y1, height).min(height.saturating_sub(1));
-        [x1, y1, at(self.x2, width).max(x1 + 1), at(self.y2, height).max(y1 + 1)]
+        [
+            x1,
+            y1,
+            at(self.x2, width).max(x1 + 1),
+            at(self.y2, height).max(y1 + 1),
+        ]
     }
 }
 
@@ -78,7 +88,12 @@ impl PageImage {
     /// `None` when `rgb` is not `width * height * 3` bytes, or the image is empty.
     pub fn new(width: u32, height: u32, rgb: Vec<u8>, dpi: f32) -> Option<Self> {
         let bytes = u64::from(width) * u64::from(height) * 3;
-        (bytes > 0 && bytes == rgb.len() as u64).then_some(Self { width, height, rgb, dpi })
+        (bytes > 0 && bytes == rgb.len() as u64).then_some(Self {
+            width,
+            height,
+            rgb,
+            dpi,
+        })
     }
 }
 
@@ -114,9 +129,20 @@ mod tests {
     #[test]
     fn boxes_are_ordered_clamped_and_never_empty_in_pixels() {
         let b = PageBox::new(1200, 40, -3, 40);
-        assert_eq!(b, PageBox { x1: 0, y1: 40, x2: 999, y2: 40 });
+        assert_eq!(
+            b,
+            PageBox {
+                x1: 0,
+                y1: 40,
+                x2: 999,
+                y2: 40
+            }
+        );
         let [x1, y1, x2, y2] = b.pixels(100, 50);
         assert_eq!((x1, y1, x2, y2), (0, 2, 100, 3));
-        assert_eq!(PageBox::new(999, 999, 999, 999).pixels(10, 10), [9, 9, 10, 10]);
+        assert_eq!(
+            PageBox::new(999, 999, 999, 999).pixels(10, 10),
+            [9, 9, 10, 10]
+        );
     }
 }

@@ -57,8 +57,14 @@ pub enum PageStatus {
 }
 
 impl PageStatus {
-    pub const ALL: [PageStatus; 6] =
-        [Self::Ok, Self::Blank, Self::Looped, Self::Truncated, Self::Fallback, Self::Failed];
+    pub const ALL: [PageStatus; 6] = [
+        Self::Ok,
+        Self::Blank,
+        Self::Looped,
+        Self::Truncated,
+        Self::Fallback,
+        Self::Failed,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -155,9 +161,21 @@ pub struct Reading {
 impl Reading {
     /// A reading of `blocks`, `blank` when there are none.
     pub fn of_blocks(blocks: Vec<Block>, rotation: Rotation, seconds: f64) -> Self {
-        let status = if blocks.is_empty() { PageStatus::Blank } else { PageStatus::Ok };
+        let status = if blocks.is_empty() {
+            PageStatus::Blank
+        } else {
+            PageStatus::Ok
+        };
         let grounded = super::write_grounded(&blocks);
-        Self { status, reason: None, rotation, blocks, grounded, seconds, tokens: None }
+        Self {
+            status,
+            reason: None,
+            rotation,
+            blocks,
+            grounded,
+            seconds,
+            tokens: None,
+        }
     }
 
     /// The mark of a page that could not be read.
