@@ -30,4 +30,5 @@
 
 pub mod config;
 pub mod durable;
+pub mod job;
 pub mod page;

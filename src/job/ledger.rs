@@ -1,0 +1,477 @@
+//! The ledger: one SQLite file, WAL, synchronous FULL. Every commit is a durable step.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Job, Stamp, State};
+use crate::durable::crash_point;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS jobs (
+  id INTEGER PRIMARY KEY, source BLOB NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
+  inode INTEGER NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+  child_deaths INTEGER NOT NULL DEFAULT 0, output BLOB, replaces INTEGER NOT NULL DEFAULT 0,
+  digest TEXT, reason TEXT, number INTEGER NOT NULL DEFAULT 1, summary TEXT, finish INTEGER);
+CREATE INDEX IF NOT EXISTS jobs_open ON jobs(state) WHERE state NOT IN ('done','failed');
+CREATE INDEX IF NOT EXISTS jobs_source ON jobs(source);
+CREATE UNIQUE INDEX IF NOT EXISTS jobs_finish ON jobs(finish) WHERE finish IS NOT NULL;
+CREATE TABLE IF NOT EXISTS outputs (path BLOB PRIMARY KEY, source BLOB NOT NULL, digest TEXT NOT NULL,
+  number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS readings (digest TEXT, model TEXT, settings TEXT, page INTEGER, json TEXT NOT NULL,
+  PRIMARY KEY (digest, model, settings, page)) WITHOUT ROWID;
+PRAGMA user_version = 1;
+";
+
+#[derive(Debug, thiserror::Error)]
+#[error("the ledger {}: {source}", path.display())]
+pub struct LedgerError {
+    path: PathBuf,
+    #[source]
+    source: rusqlite::Error,
+}
+
+type Result<T> = std::result::Result<T, LedgerError>;
+
+/// Numbers of the whole ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub open: u64,
+    pub done: u64,
+    pub failed: u64,
+}
+
+/// A finished job in the order of finishing.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// From 1.
+    pub index: u64,
+    pub source: PathBuf,
+    /// JSON as given to [`Ledger::finish`].
+    pub summary: String,
+}
+
+pub struct Ledger {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+fn blob(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
+}
+
+fn path_of(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
+}
+
+const COLUMNS: &str = "id, source, size, mtime, inode, state, attempts, child_deaths, output, replaces, digest, reason, number, summary";
+
+fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
+    Ok(Job {
+        id: row.get(0)?,
+        source: path_of(row.get_ref(1)?.as_blob()?),
+        stamp: Stamp {
+            size: row.get::<_, i64>(2)? as u64,
+            mtime_ns: row.get(3)?,
+            inode: row.get::<_, i64>(4)? as u64,
+        },
+        state: State::parse(&row.get::<_, String>(5)?),
+        attempts: row.get(6)?,
+        child_deaths: row.get(7)?,
+        output: row.get_ref(8)?.as_blob_or_null()?.map(path_of),
+        replaces: row.get(9)?,
+        digest: row.get(10)?,
+        reason: row.get(11)?,
+        number: row.get(12)?,
+        summary: row.get(13)?,
+    })
+}
+
+impl Ledger {
+    /// Opens or creates the ledger file; its folder must exist.
+    pub fn open(path: &Path) -> Result<Self> {
+        let connection = (|| {
+            let c = Connection::open(path)?;
+            c.busy_timeout(std::time::Duration::from_secs(10))?;
+            c.pragma_update(None, "journal_mode", "WAL")?;
+            c.pragma_update(None, "synchronous", "FULL")?;
+            c.execute_batch(SCHEMA)?;
+            Ok(c)
+        })()
+        .map_err(|source| LedgerError {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            connection: Mutex::new(connection),
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let mut connection: MutexGuard<'_, Connection> = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        work(&mut connection).map_err(|source| LedgerError {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    fn write<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T> {
+        crash_point();
+        self.with(work)
+    }
+
+    /// A remembered word, written at its first asking.
+    pub fn meta_or(&self, key: &str, value: &str) -> Result<String> {
+        self.with(|c| {
+            c.execute(
+                "INSERT OR IGNORE INTO meta VALUES (?1, ?2)",
+                params![key, value],
+            )?;
+            c.query_row("SELECT value FROM meta WHERE key = ?1", [key], |r| r.get(0))
+        })
+    }
+
+    /// Adds an arrival unless an open job has the same source; then its stamp is renewed while it waits.
+    /// Returns true when the job is new.
+    pub fn admit(&self, source: &Path, stamp: Stamp) -> Result<bool> {
+        let open = self.with(|c| {
+            c.query_row(
+                "SELECT id, size, mtime, inode FROM jobs WHERE source = ?1 AND state NOT IN ('done','failed')",
+                [blob(source)],
+                |r| Ok((r.get::<_, i64>(0)?, Stamp { size: r.get::<_, i64>(1)? as u64, mtime_ns: r.get(2)?, inode: r.get::<_, i64>(3)? as u64 })),
+            )
+            .optional()
+        })?;
+        match open {
+            Some((_, known)) if known == stamp => Ok(false),
+            Some((id, _)) => self.write(|c| {
+                c.execute(
+                    "UPDATE jobs SET size=?2, mtime=?3, inode=?4, digest=NULL WHERE id=?1 AND state='waiting'",
+                    params![id, stamp.size as i64, stamp.mtime_ns, stamp.inode as i64],
+                )?;
+                Ok(false)
+            }),
+            None => self.write(|c| {
+                c.execute(
+                    "INSERT INTO jobs (source, size, mtime, inode, state) VALUES (?1,?2,?3,?4,'waiting')",
+                    params![blob(source), stamp.size as i64, stamp.mtime_ns, stamp.inode as i64],
+                )?;
+                Ok(true)
+            }),
+        }
+    }
+
+    /// Jobs not finished, oldest first.
+    pub fn open_jobs(&self) -> Result<Vec<Job>> {
+        self.with(|c| {
+            c.prepare(&format!(
+                "SELECT {COLUMNS} FROM jobs WHERE state NOT IN ('done','failed') ORDER BY id"
+            ))?
+            .query_map([], job)?
+            .collect()
+        })
+    }
+
+    /// Forgets a job whose file went away before it was read.
+    pub fn withdraw(&self, id: i64) -> Result<()> {
+        self.write(|c| {
+            c.execute("DELETE FROM jobs WHERE id=?1 AND state='waiting'", [id])
+                .map(drop)
+        })
+    }
+
+    /// Begins a job: its digest is known, an attempt is counted, and its output's name is claimed.
+    /// `taken` says whether a path (relative to the output folder) exists on disk.
+    /// The rules of naming stand in the design: the same source and content replaces its own
+    /// output; the same name with other content is numbered; another source of the same stem
+    /// keeps its extension.
+    pub fn begin(
+        &self,
+        id: i64,
+        digest: &str,
+        replace_source: bool,
+        taken: &dyn Fn(&Path) -> bool,
+    ) -> Result<Job> {
+        self.write(|c| {
+            let tx = c.transaction()?;
+            let mut job = tx.query_row(&format!("SELECT {COLUMNS} FROM jobs WHERE id=?1"), [id], job)?;
+            let same = job.digest.as_deref() == Some(digest);
+            if job.output.is_none() || !same {
+                if let Some(old) = job.output.take().filter(|_| !job.replaces) {
+                    tx.execute("DELETE FROM outputs WHERE path=?1", [blob(&old)])?;
+                }
+                let claim = claim(&tx, &job.source, digest, replace_source, taken)?;
+                tx.execute(
+                    "INSERT OR REPLACE INTO outputs VALUES (?1,?2,?3,?4)",
+                    params![blob(&claim.path), blob(&job.source), digest, claim.number],
+                )?;
+                job.output = Some(claim.path);
+                job.replaces = claim.replaces;
+                job.number = claim.number;
+            }
+            job.digest = Some(digest.to_owned());
+            job.attempts += 1;
+            tx.execute(
+                "UPDATE jobs SET digest=?2, attempts=?3, output=?4, replaces=?5, number=?6 WHERE id=?1",
+                params![id, digest, job.attempts, job.output.as_deref().map(blob), job.replaces, job.number],
+            )?;
+            tx.commit()?;
+            Ok(job)
+        })
+    }
+
+    /// Counts a death of the job's child; returns how many there were.
+    pub fn child_died(&self, id: i64) -> Result<u32> {
+        self.write(|c| {
+            c.execute(
+                "UPDATE jobs SET child_deaths = child_deaths + 1 WHERE id=?1",
+                [id],
+            )?;
+            c.query_row("SELECT child_deaths FROM jobs WHERE id=?1", [id], |r| {
+                r.get(0)
+            })
+        })
+    }
+
+    /// Moves a job to `publishing` or `failing`, with what will be told at its end.
+    pub fn decide(&self, id: i64, state: State, reason: Option<&str>, summary: &str) -> Result<()> {
+        self.write(|c| {
+            c.execute(
+                "UPDATE jobs SET state=?2, reason=?3, summary=?4 WHERE id=?1",
+                params![id, state.name(), reason, summary],
+            )
+            .map(drop)
+        })
+    }
+
+    /// Ends a job: its state, what is told about it, its place in the order of finishing; its
+    /// stored readings go.
+    pub fn finish(&self, id: i64, state: State, summary: &str) -> Result<()> {
+        self.write(|c| {
+            let tx = c.transaction()?;
+            tx.execute(
+                "UPDATE jobs SET state=?2, summary=?3, finish=(SELECT IFNULL(MAX(finish),0)+1 FROM jobs) WHERE id=?1",
+                params![id, state.name(), summary],
+            )?;
+            if state == State::Failed {
+                tx.execute("DELETE FROM outputs WHERE path=(SELECT output FROM jobs WHERE id=?1 AND replaces=0)", [id])?;
+            }
+            tx.execute("DELETE FROM readings WHERE digest=(SELECT digest FROM jobs WHERE id=?1)", [id])?;
+            tx.commit()
+        })
+    }
+
+    /// Keeps a page's reading (JSON).
+    pub fn keep_reading(
+        &self,
+        digest: &str,
+        model: &str,
+        settings: &str,
+        page: u32,
+        json: &str,
+    ) -> Result<()> {
+        self.write(|c| {
+            c.execute(
+                "INSERT OR REPLACE INTO readings VALUES (?1,?2,?3,?4,?5)",
+                params![digest, model, settings, page, json],
+            )
+            .map(drop)
+        })
+    }
+
+    /// Readings already made: page and JSON.
+    pub fn readings(
+        &self,
+        digest: &str,
+        model: &str,
+        settings: &str,
+    ) -> Result<Vec<(u32, String)>> {
+        self.with(|c| {
+            c.prepare("SELECT page, json FROM readings WHERE digest=?1 AND model=?2 AND settings=?3 ORDER BY page")?
+                .query_map(params![digest, model, settings], |r| Ok((r.get(0)?, r.get(1)?)))?
+                .collect()
+        })
+    }
+
+    pub fn counts(&self) -> Result<Counts> {
+        self.with(|c| {
+            let n = |sql: &str| {
+                c.query_row(sql, [], |r| r.get::<_, i64>(0))
+                    .map(|v| v as u64)
+            };
+            Ok(Counts {
+                open: n("SELECT COUNT(*) FROM jobs WHERE state NOT IN ('done','failed')")?,
+                done: n("SELECT COUNT(*) FROM jobs WHERE state='done'")?,
+                failed: n("SELECT COUNT(*) FROM jobs WHERE state='failed'")?,
+            })
+        })
+    }
+
+    /// The newest `limit` finished jobs, oldest of them first.
+    pub fn finished(&self, limit: usize) -> Result<Vec<Finished>> {
+        self.with(|c| {
+            let mut all: Vec<Finished> = c
+                .prepare("SELECT finish, source, summary FROM jobs WHERE finish IS NOT NULL ORDER BY finish DESC LIMIT ?1")?
+                .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |r| {
+                    Ok(Finished {
+                        index: r.get::<_, i64>(0)? as u64,
+                        source: path_of(r.get_ref(1)?.as_blob()?),
+                        summary: r.get::<_, Option<String>>(2)?.unwrap_or_default(),
+                    })
+                })?
+                .collect::<rusqlite::Result<_>>()?;
+            all.reverse();
+            Ok(all)
+        })
+    }
+}
+
+struct Claim {
+    path: PathBuf,
+    replaces: bool,
+    number: u32,
+}
+
+fn claim(
+    c: &Connection,
+    source: &Path,
+    digest: &str,
+    replace_source: bool,
+    taken: &dyn Fn(&Path) -> bool,
+) -> rusqlite::Result<Claim> {
+    let folder = source.parent().unwrap_or(Path::new(""));
+    let stem = source.file_stem().unwrap_or(source.as_os_str());
+    let name = source.file_name().unwrap_or(source.as_os_str());
+    let mut number = 0u32;
+    loop {
+        number += 1;
+        // The stem; when another source has it, the whole name; then numbers on the one in use.
+        for base in [stem, name] {
+            let mut file = base.to_os_string();
+            if number > 1 {
+                file.push(format!("-{number}"));
+            }
+            let path = folder.join(file);
+            let known: Option<(Vec<u8>, String)> = c
+                .query_row(
+                    "SELECT source, digest FROM outputs WHERE path=?1",
+                    [blob(&path)],
+                    |r| Ok((r.get(0)?, r.get(1)?)),
+                )
+                .optional()?;
+            match known {
+                Some((owner, had)) if owner == blob(source) => {
+                    if had == digest || replace_source {
+                        let busy: i64 = c.query_row(
+                            "SELECT COUNT(*) FROM jobs WHERE output=?1 AND state NOT IN ('done','failed')",
+                            [blob(&path)],
+                            |r| r.get(0),
+                        )?;
+                        if busy == 0 {
+                            return Ok(Claim {
+                                replaces: taken(&path),
+                                path,
+                                number,
+                            });
+                        }
+                    }
+                    break;
+                }
+                Some(_) => {}
+                None if taken(&path) && !replace_source => break,
+                None => {
+                    return Ok(Claim {
+                        replaces: taken(&path),
+                        path,
+                        number,
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> (tempfile::TempDir, Ledger) {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
+        (dir, ledger)
+    }
+
+    fn run(ledger: &Ledger, source: &str, digest: &str) -> Job {
+        ledger
+            .admit(
+                Path::new(source),
+                Stamp {
+                    size: 1,
+                    mtime_ns: 2,
+                    inode: 3,
+                },
+            )
+            .unwrap();
+        let open = ledger.open_jobs().unwrap();
+        let job = ledger.begin(open[0].id, digest, false, &|_| false).unwrap();
+        ledger.finish(job.id, State::Done, "{}").unwrap();
+        job
+    }
+
+    #[test]
+    fn names_follow_source_and_content() {
+        let (_dir, ledger) = ledger();
+        let out = |j: Job| (j.output.unwrap().to_str().unwrap().to_owned(), j.number);
+        assert_eq!(out(run(&ledger, "x/a.pdf", "1")), ("x/a".into(), 1));
+        assert_eq!(out(run(&ledger, "x/a.epub", "2")), ("x/a.epub".into(), 1));
+        assert_eq!(
+            out(run(&ledger, "x/a.pdf", "1")),
+            ("x/a".into(), 1),
+            "same content: its own place"
+        );
+        assert_eq!(
+            out(run(&ledger, "x/a.pdf", "3")),
+            ("x/a-2".into(), 2),
+            "other content: numbered"
+        );
+        assert_eq!(out(run(&ledger, "a.pdf", "1")), ("a".into(), 1));
+    }
+
+    #[test]
+    fn an_arrival_is_admitted_once_and_readings_go_at_the_end() {
+        let (_dir, ledger) = ledger();
+        let stamp = Stamp {
+            size: 1,
+            mtime_ns: 2,
+            inode: 3,
+        };
+        assert!(ledger.admit(Path::new("a.pdf"), stamp).unwrap());
+        assert!(!ledger.admit(Path::new("a.pdf"), stamp).unwrap());
+        let id = ledger.open_jobs().unwrap()[0].id;
+        ledger.begin(id, "d", false, &|_| false).unwrap();
+        ledger.keep_reading("d", "m", "s", 4, "{}").unwrap();
+        assert_eq!(
+            ledger.readings("d", "m", "s").unwrap(),
+            vec![(4, "{}".to_owned())]
+        );
+        assert!(ledger.readings("d", "other", "s").unwrap().is_empty());
+        ledger.finish(id, State::Done, "{}").unwrap();
+        assert!(ledger.readings("d", "m", "s").unwrap().is_empty());
+        assert_eq!(
+            ledger.counts().unwrap(),
+            Counts {
+                open: 0,
+                done: 1,
+                failed: 0
+            }
+        );
+    }
+}
