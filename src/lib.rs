@@ -29,6 +29,7 @@
 //! | [`config`] | the settings as plain data |
 
 pub mod config;
+pub mod document;
 pub mod durable;
 pub mod job;
 pub mod page;

@@ -1,0 +1,200 @@
+//! The agent's side of a document child.
+
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{ChildStdin, ChildStdout, Command};
+
+use super::protocol::{LayoutPage, MAX_HEADER, MAX_PAYLOAD, Reply, Request, encode};
+use crate::config;
+use crate::page::{ImageWish, PageChars, PageImage};
+
+/// Why a child gave no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// The document cannot be read.
+    #[error("{0}")]
+    Refused(String),
+    /// This page cannot be read.
+    #[error("{0}")]
+    PageRefused(String),
+    /// The child ended by itself or by somebody's signal.
+    #[error("the process that read it died ({0})")]
+    Died(String),
+    /// The child was killed at its limit.
+    #[error("took longer than pdf.timeout_seconds = {0} s")]
+    TimedOut(f64),
+    /// The child cannot be started: the machine is at fault.
+    #[error("cannot start a document process: {0}")]
+    Machine(std::io::Error),
+}
+
+/// A document that a child holds open.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    pub pages: u32,
+    /// What the child gave up before it read the file.
+    pub sandbox: String,
+}
+
+/// A running child; dropping it kills it.
+pub struct Child {
+    process: tokio::process::Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+    config: config::Pdf,
+}
+
+impl Child {
+    /// Starts `exe document-worker` with an almost empty environment.
+    pub fn spawn(exe: &Path, library: &Path, config: &config::Pdf) -> Result<Self, DocumentError> {
+        let mut process = Command::new(exe)
+            .arg("document-worker")
+            .arg("--library")
+            .arg(library)
+            .arg("--memory-mb")
+            .arg(config.memory_mb.to_string())
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(DocumentError::Machine)?;
+        let missing = || DocumentError::Machine(std::io::Error::other("no pipe"));
+        let stdin = process.stdin.take().ok_or_else(missing)?;
+        let stdout = BufReader::with_capacity(1 << 16, process.stdout.take().ok_or_else(missing)?);
+        if let Some(stderr) = process.stderr.take() {
+            tokio::spawn(async move {
+                let mut lines = BufReader::new(stderr).lines();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    tracing::debug!(target: "dropleaf::document", "{line}");
+                }
+            });
+        }
+        Ok(Self { process, stdin, stdout, config: config.clone() })
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    pub async fn open(&mut self, path: &Path) -> Result<Opened, DocumentError> {
+        let request = Request::Open {
+            passwords: self.config.passwords.clone(),
+            max_pages: self.config.max_pages,
+            max_page_inches: self.config.max_page_inches,
+        };
+        match self.ask(&request, path.as_os_str().as_bytes()).await? {
+            (Reply::Opened { pages, sandbox }, _) => Ok(Opened { pages, sandbox }),
+            other => Err(unexpected(&other.0)),
+        }
+    }
+
+    pub async fn render(&mut self, page: u32, wish: ImageWish) -> Result<PageImage, DocumentError> {
+        match self.ask(&Request::Render { page, wish }, &[]).await? {
+            (Reply::Image { width, height, dpi }, rgb) => PageImage::new(width, height, rgb, dpi)
+                .ok_or_else(|| DocumentError::Died("its page image was misshapen".into())),
+            other => Err(unexpected(&other.0)),
+        }
+    }
+
+    pub async fn chars(&mut self, page: u32) -> Result<PageChars, DocumentError> {
+        match self.ask(&Request::Chars { page }, &[]).await? {
+            (Reply::Chars, json) => serde_json::from_slice(&json).map_err(|e| DocumentError::Died(e.to_string())),
+            other => Err(unexpected(&other.0)),
+        }
+    }
+
+    pub async fn draw(&mut self, page: LayoutPage) -> Result<(), DocumentError> {
+        self.ask(&Request::Draw(page), &[]).await.map(drop)
+    }
+
+    /// The document with what was drawn, whole.
+    pub async fn save(&mut self) -> Result<Vec<u8>, DocumentError> {
+        let mut bytes = Vec::new();
+        let mut frame = self.ask(&Request::Save, &[]).await?;
+        loop {
+            match frame {
+                (Reply::Chunk, chunk) => bytes.extend_from_slice(&chunk),
+                (Reply::End, _) => return Ok(bytes),
+                other => return Err(unexpected(&other.0)),
+            }
+            frame = self.reply().await?;
+        }
+    }
+
+    async fn ask(&mut self, request: &Request, payload: &[u8]) -> Result<(Reply, Vec<u8>), DocumentError> {
+        let head = encode(request, payload).map_err(|e| DocumentError::Died(e.to_string()))?;
+        let sent = async {
+            self.stdin.write_all(&head).await?;
+            self.stdin.write_all(payload).await?;
+            self.stdin.flush().await
+        }
+        .await;
+        if sent.is_err() {
+            // A child that refused its document has gone; its reply may still be in the pipe.
+            tracing::trace!("the request found a closed pipe");
+        }
+        self.reply().await
+    }
+
+    async fn reply(&mut self) -> Result<(Reply, Vec<u8>), DocumentError> {
+        let limit = self.config.timeout_seconds;
+        let outcome = tokio::time::timeout(Duration::from_secs_f64(limit), read(&mut self.stdout)).await;
+        match outcome {
+            Ok(Ok((Reply::Refused(why), _))) => Err(DocumentError::Refused(why)),
+            Ok(Ok((Reply::PageRefused(why), _))) => Err(DocumentError::PageRefused(why)),
+            Ok(Ok(frame)) => Ok(frame),
+            Ok(Err(_)) => Err(DocumentError::Died(self.end().await)),
+            Err(_) => {
+                self.end().await;
+                Err(DocumentError::TimedOut(limit))
+            }
+        }
+    }
+
+    /// Kills and reaps the child; says how it ended.
+    async fn end(&mut self) -> String {
+        // Its pipe is closed or it is past its limit: give a dying child a moment to be reaped as it ended.
+        let status = match tokio::time::timeout(Duration::from_millis(500), self.process.wait()).await {
+            Ok(status) => status,
+            Err(_) => {
+                if let Err(e) = self.process.start_kill() {
+                    tracing::debug!("kill: {e}");
+                }
+                self.process.wait().await
+            }
+        };
+        match status {
+            Ok(s) => s.signal().map_or_else(|| s.to_string(), |n| format!("signal {n}")),
+            Err(e) => e.to_string(),
+        }
+    }
+}
+
+fn unexpected(reply: &Reply) -> DocumentError {
+    DocumentError::Died(format!("unexpected reply {reply:?}"))
+}
+
+async fn read(from: &mut BufReader<ChildStdout>) -> std::io::Result<(Reply, Vec<u8>)> {
+    let bad = |why: String| std::io::Error::new(std::io::ErrorKind::InvalidData, why);
+    let length = from.read_u32_le().await?;
+    if length > MAX_HEADER {
+        return Err(bad(format!("a header of {length} bytes")));
+    }
+    let mut header = vec![0; length as usize];
+    from.read_exact(&mut header).await?;
+    let length = from.read_u64_le().await?;
+    if length > MAX_PAYLOAD {
+        return Err(bad(format!("a payload of {length} bytes")));
+    }
+    let mut payload = vec![0; length as usize];
+    from.read_exact(&mut payload).await?;
+    Ok((serde_json::from_slice(&header).map_err(|e| bad(e.to_string()))?, payload))
+}

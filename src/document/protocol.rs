@@ -1,0 +1,120 @@
+//! Frames between agent and child: `u32` header length, JSON header, `u64` payload length,
+//! payload; little-endian. Both lengths are bounded before anything is allocated.
+
+use std::io::{self, Read, Write};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::page::{ImageWish, PageBox};
+
+/// Largest header, bytes (the boxes of a layout page stand in headers).
+pub const MAX_HEADER: u32 = 16 << 20;
+/// Largest payload, bytes (a page image).
+pub const MAX_PAYLOAD: u64 = 1 << 30;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// The payload is the path.
+    Open { passwords: Vec<String>, max_pages: u32, max_page_inches: f32 },
+    Render { page: u32, wish: ImageWish },
+    Chars { page: u32 },
+    /// Draws the boxes of one page onto it.
+    Draw(LayoutPage),
+    /// The document with what was drawn, as `Chunk`s and an `End`.
+    Save,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    Opened { pages: u32, sandbox: String },
+    Image { width: u32, height: u32, dpi: f32 },
+    /// The payload is JSON of [`crate::page::PageChars`].
+    Chars,
+    Drawn,
+    Chunk,
+    End,
+    /// The document cannot be read; a sentence for the user.
+    Refused(String),
+    /// This page cannot be read; others can.
+    PageRefused(String),
+}
+
+/// The boxes of one page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayoutPage {
+    pub page: u32,
+    /// Stands at the top of a page that could not be read.
+    pub note: Option<String>,
+    pub boxes: Vec<LayoutBox>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayoutBox {
+    pub at: PageBox,
+    pub label: String,
+    pub color: [u8; 3],
+    /// Place in the reading order, from 1.
+    pub number: u32,
+    /// Drawn with a line twice as thick.
+    pub strong: bool,
+}
+
+/// Writes a frame and flushes.
+pub fn write_frame<T: Serialize>(out: &mut impl Write, header: &T, payload: &[u8]) -> io::Result<()> {
+    out.write_all(&encode(header, payload)?)?;
+    out.write_all(payload)?;
+    out.flush()
+}
+
+/// A frame's bytes before its payload.
+pub fn encode<T: Serialize>(header: &T, payload: &[u8]) -> io::Result<Vec<u8>> {
+    let header = serde_json::to_vec(header)?;
+    let mut head = Vec::with_capacity(header.len() + 12);
+    head.extend_from_slice(&u32::try_from(header.len()).map_err(io::Error::other)?.to_le_bytes());
+    head.extend_from_slice(&header);
+    head.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+    Ok(head)
+}
+
+/// Reads a frame; `UnexpectedEof` at the end of the stream, `InvalidData` for anything else amiss.
+pub fn read_frame<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<(T, Vec<u8>)> {
+    let bad = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+    let mut four = [0; 4];
+    from.read_exact(&mut four)?;
+    let length = u32::from_le_bytes(four);
+    if length > MAX_HEADER {
+        return Err(bad(format!("a header of {length} bytes")));
+    }
+    let mut header = vec![0; length as usize];
+    from.read_exact(&mut header)?;
+    let mut eight = [0; 8];
+    from.read_exact(&mut eight)?;
+    let length = u64::from_le_bytes(eight);
+    if length > MAX_PAYLOAD {
+        return Err(bad(format!("a payload of {length} bytes")));
+    }
+    let mut payload = vec![0; length as usize];
+    from.read_exact(&mut payload)?;
+    Ok((serde_json::from_slice(&header).map_err(|e| bad(e.to_string()))?, payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn frames_come_back() {
+        let mut bytes = Vec::new();
+        write_frame(&mut bytes, &Request::Chars { page: 3 }, b"xyz").unwrap();
+        let (request, payload): (Request, _) = read_frame(&mut bytes.as_slice()).unwrap();
+        assert_eq!((request, payload.as_slice()), (Request::Chars { page: 3 }, &b"xyz"[..]));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            prop_assert!(read_frame::<Request>(&mut bytes.as_slice()).is_err());
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The child: one document, pdfium, requests from standard input, replies to standard output.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::mpsc;
+
+use pdfium_render::prelude::*;
+
+use super::place::Place;
+use super::protocol::{LayoutPage, Reply, Request, read_frame, write_frame};
+use super::sandbox;
+use crate::page::{ImageWish, PageChar, PageChars};
+
+/// The hidden subcommand's body. Returns when standard input closes: a child dies with its agent.
+pub fn run(library: &Path, memory_mb: u64) -> ExitCode {
+    let (sender, requests) = mpsc::sync_channel::<(Request, Vec<u8>)>(1);
+    // The reader stays in `read` while pdfium works, so that the end of the agent ends the work.
+    std::thread::spawn(move || {
+        let mut stdin = io::stdin().lock();
+        while let Ok(frame) = read_frame(&mut stdin) {
+            if sender.send(frame).is_err() {
+                break;
+            }
+        }
+        std::process::exit(0);
+    });
+    match serve(library, Some(memory_mb), &requests, io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("document worker: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves requests until the channel closes. `memory_mb` `None`: without a sandbox (tests).
+pub fn serve(
+    library: &Path,
+    memory_mb: Option<u64>,
+    requests: &mpsc::Receiver<(Request, Vec<u8>)>,
+    mut out: impl Write + 'static,
+) -> io::Result<()> {
+    let bindings = Pdfium::bind_to_library(library)
+        .map_err(|e| io::Error::other(format!("cannot load {}: {e}", library.display())))?;
+    let pdfium = Pdfium::new(bindings);
+    let Ok((Request::Open { passwords, max_pages, max_page_inches }, path)) = requests.recv() else {
+        return Err(io::Error::other("the first request must open a document"));
+    };
+    let file = match File::open(OsStr::from_bytes(&path)) {
+        Ok(file) => file,
+        Err(e) => return write_frame(&mut out, &Reply::Refused(format!("cannot be opened: {e}")), &[]),
+    };
+    let sandbox = memory_mb.map_or_else(|| "none".to_owned(), sandbox::enter);
+    let mut document = match open(&pdfium, &file, &passwords) {
+        Ok(document) => document,
+        Err(why) => return write_frame(&mut out, &Reply::Refused(why), &[]),
+    };
+    let pages = document.pages().len() as u32;
+    if pages == 0 {
+        return write_frame(&mut out, &Reply::Refused("has no pages".into()), &[]);
+    }
+    if pages > max_pages {
+        let why = format!("has {pages} pages, more than pdf.max_pages = {max_pages}");
+        return write_frame(&mut out, &Reply::Refused(why), &[]);
+    }
+    write_frame(&mut out, &Reply::Opened { pages, sandbox }, &[])?;
+    let mut buffer = Vec::new();
+    while let Ok((request, _)) = requests.recv() {
+        let (reply, payload) = match request {
+            Request::Open { .. } => (Reply::Refused("a child opens one document".into()), Vec::new()),
+            Request::Render { page, wish } => match render(&document, page, wish, max_page_inches, &mut buffer) {
+                Ok((width, height, dpi)) => {
+                    write_frame(&mut out, &Reply::Image { width, height, dpi }, &buffer[..(width * height * 3) as usize])?;
+                    continue;
+                }
+                Err(why) => (Reply::PageRefused(why), Vec::new()),
+            },
+            Request::Chars { page } => match chars(&document, page) {
+                Ok(chars) => (Reply::Chars, serde_json::to_vec(&chars)?),
+                Err(why) => (Reply::PageRefused(why), Vec::new()),
+            },
+            Request::Draw(layout) => match draw(&mut document, &layout) {
+                Ok(()) => (Reply::Drawn, Vec::new()),
+                Err(e) => (Reply::PageRefused(format!("page {}: {e}", layout.page + 1)), Vec::new()),
+            },
+            Request::Save => {
+                let mut chunks = BufWriter::with_capacity(1 << 18, Chunks(out));
+                let saved = document.save_to_writer(&mut chunks);
+                out = match chunks.into_inner() {
+                    Ok(Chunks(out)) => out,
+                    Err(e) => return Err(e.into_error()),
+                };
+                match saved {
+                    Ok(()) => (Reply::End, Vec::new()),
+                    Err(e) => (Reply::Refused(format!("cannot be saved: {e}")), Vec::new()),
+                }
+            }
+        };
+        write_frame(&mut out, &reply, &payload)?;
+    }
+    Ok(())
+}
+
+struct Chunks<W: Write>(W);
+
+impl<W: Write> Write for Chunks<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        write_frame(&mut self.0, &Reply::Chunk, bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn open<'a>(pdfium: &'a Pdfium, file: &File, passwords: &[String]) -> Result<PdfDocument<'a>, String> {
+    let mut refused = String::new();
+    for password in std::iter::once(None).chain(passwords.iter().map(|p| Some(p.as_str()))) {
+        let reader = file.try_clone().map_err(|e| e.to_string())?;
+        match pdfium.load_pdf_from_reader(reader, password) {
+            Ok(document) => return Ok(document),
+            Err(PdfiumError::PdfiumLibraryInternalError(PdfiumInternalError::PasswordError)) => {
+                refused = "needs a password: add it to [pdf] passwords, then retry".into();
+            }
+            Err(PdfiumError::PdfiumLibraryInternalError(PdfiumInternalError::SecurityError)) => {
+                return Err("is protected by a scheme that cannot be opened".into());
+            }
+            Err(PdfiumError::PdfiumLibraryInternalError(PdfiumInternalError::FormatError)) => {
+                return Err("is damaged: no PDF structure could be read".into());
+            }
+            Err(e) => return Err(format!("cannot be read: {e}")),
+        }
+    }
+    Err(refused)
+}
+
+fn get<'a>(document: &PdfDocument<'a>, page: u32) -> Result<PdfPage<'a>, String> {
+    let index = PdfPageIndex::try_from(page).map_err(|e| e.to_string())?;
+    document.pages().get(index).map_err(|e| format!("page {} cannot be opened: {e}", page + 1))
+}
+
+fn render(
+    document: &PdfDocument<'_>,
+    page: u32,
+    wish: ImageWish,
+    max_page_inches: f32,
+    buffer: &mut Vec<u8>,
+) -> Result<(u32, u32, f32), String> {
+    let page = get(document, page)?;
+    let (w, h) = (page.width().value / 72.0, page.height().value / 72.0);
+    if !(w > 0.0 && h > 0.0) {
+        return Err(format!("the page measures {w} by {h} inches"));
+    }
+    if w > max_page_inches || h > max_page_inches {
+        return Err(format!("the page measures {w:.0} by {h:.0} inches, more than pdf.max_page_inches = {max_page_inches}"));
+    }
+    let bound = (wish.max_pixels as f32 / (w * h)).sqrt();
+    let dpi = wish.dpi.min(bound).max(1.0);
+    let size = |inches: f32| ((inches * dpi).round() as i32).clamp(1, 65_000);
+    let (width, height) = (size(w), size(h));
+    let stride = (3 * width as usize + 3) & !3;
+    buffer.clear();
+    buffer.resize(stride * height as usize, 0xff);
+    {
+        let mut bitmap = PdfBitmap::from_bytes(width, height, PdfBitmapFormat::BGR, buffer).map_err(|e| e.to_string())?;
+        let config = PdfRenderConfig::new().set_target_size(width, height).set_reverse_byte_order(true);
+        page.render_into_bitmap_with_config(&mut bitmap, &config).map_err(|e| format!("cannot be rendered: {e}"))?;
+    }
+    let row = 3 * width as usize;
+    if stride != row {
+        for y in 1..height as usize {
+            buffer.copy_within(y * stride..y * stride + row, y * row);
+        }
+    }
+    Ok((width as u32, height as u32, dpi))
+}
+
+fn place(page: &PdfPage<'_>) -> Result<Place, PdfiumError> {
+    let b = page.boundaries().bounding()?.bounds;
+    let rotate = match page.rotation()? {
+        PdfPageRenderRotation::None => 0,
+        PdfPageRenderRotation::Degrees90 => 90,
+        PdfPageRenderRotation::Degrees180 => 180,
+        PdfPageRenderRotation::Degrees270 => 270,
+    };
+    Ok(Place { left: b.left().value, bottom: b.bottom().value, right: b.right().value, top: b.top().value, rotate })
+}
+
+fn chars(document: &PdfDocument<'_>, page: u32) -> Result<PageChars, String> {
+    let page = get(document, page)?;
+    let place = place(&page).map_err(|e| e.to_string())?;
+    let text = page.text().map_err(|e| e.to_string())?;
+    let mut chars = Vec::new();
+    for c in text.chars().iter() {
+        let (Some(ch), Ok(b)) = (c.unicode_char(), c.loose_bounds()) else { continue };
+        let (ax, ay) = place.to_display(b.left().value, b.top().value);
+        let (bx, by) = place.to_display(b.right().value, b.bottom().value);
+        chars.push(PageChar { ch, x1: ax.min(bx), y1: ay.min(by), x2: ax.max(bx), y2: ay.max(by) });
+    }
+    Ok(PageChars { chars })
+}
+
+/// Fill of a box: its own colour at this opacity of 255, as the seed drew it.
+const FILL_ALPHA: u8 = 20;
+const LABEL_POINTS: f32 = 6.0;
+
+fn draw(document: &mut PdfDocument<'_>, layout: &LayoutPage) -> Result<(), PdfiumError> {
+    let font = document.fonts_mut().helvetica();
+    let mut page = document.pages().get(layout.page as PdfPageIndex)?;
+    page.set_content_regeneration_strategy(PdfPageContentRegenerationStrategy::Manual);
+    let place = place(&page)?;
+    for b in &layout.boxes {
+        let [fx1, fy1, fx2, fy2] = b.at.fractions();
+        let ((ax, ay), (bx, by)) = (place.to_page(fx1, fy1), place.to_page(fx2, fy2));
+        let rect = PdfRect::new_from_values(ay.min(by), ax.min(bx), ay.max(by), ax.max(bx));
+        let [r, g, blue] = b.color;
+        page.objects_mut().create_path_object_rect(
+            rect,
+            Some(PdfColor::new(r, g, blue, 255)),
+            Some(PdfPoints::new(if b.strong { 2.0 } else { 1.0 })),
+            Some(PdfColor::new(r, g, blue, FILL_ALPHA)),
+        )?;
+        write(&mut page, font, place, (fx1, fy1), &format!("{} {}", b.number, b.label), LABEL_POINTS, b.color)?;
+    }
+    if let Some(note) = &layout.note {
+        write(&mut page, font, place, (0.03, 0.05), note, 12.0, [200, 0, 0])?;
+    }
+    page.regenerate_content()
+}
+
+/// Text upright in the displayed page, its baseline a little above `at` (fractions), inside the page.
+fn write(
+    page: &mut PdfPage<'_>,
+    font: PdfFontToken,
+    place: Place,
+    at: (f32, f32),
+    text: &str,
+    points: f32,
+    [r, g, b]: [u8; 3],
+) -> Result<(), PdfiumError> {
+    let ascii: String = text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
+    let displayed_height =
+        if place.rotate % 180 == 0 { place.top - place.bottom } else { place.right - place.left };
+    let lift = 1.5 / displayed_height.max(1.0);
+    let low = points / displayed_height.max(1.0);
+    let (x, y) = place.to_page(at.0, (at.1 - lift).max(low));
+    let mut object =
+        page.objects_mut().create_text_object(PdfPoints::ZERO, PdfPoints::ZERO, ascii, font, PdfPoints::new(points))?;
+    object.set_fill_color(PdfColor::new(r, g, b, 255))?;
+    object.rotate_counter_clockwise_degrees(f32::from(place.rotate))?;
+    object.translate(PdfPoints::new(x), PdfPoints::new(y))
+}
