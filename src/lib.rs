@@ -31,5 +31,6 @@
 pub mod config;
 pub mod document;
 pub mod durable;
+pub mod engine;
 pub mod job;
 pub mod page;

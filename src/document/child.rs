@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 
-use super::protocol::{LayoutPage, MAX_HEADER, MAX_PAYLOAD, Reply, Request, encode};
+use super::protocol::{MAX_HEADER, MAX_PAYLOAD, Reply, Request, encode};
 use crate::config;
-use crate::page::{ImageWish, PageChars, PageImage};
+use crate::page::{ImageWish, LayoutPage, PageChars, PageImage};
 
 /// Why a child gave no answer that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +77,12 @@ impl Child {
                 }
             });
         }
-        Ok(Self { process, stdin, stdout, config: config.clone() })
+        Ok(Self {
+            process,
+            stdin,
+            stdout,
+            config: config.clone(),
+        })
     }
 
     pub fn pid(&self) -> Option<u32> {
@@ -106,7 +111,9 @@ impl Child {
 
     pub async fn chars(&mut self, page: u32) -> Result<PageChars, DocumentError> {
         match self.ask(&Request::Chars { page }, &[]).await? {
-            (Reply::Chars, json) => serde_json::from_slice(&json).map_err(|e| DocumentError::Died(e.to_string())),
+            (Reply::Chars, json) => {
+                serde_json::from_slice(&json).map_err(|e| DocumentError::Died(e.to_string()))
+            }
             other => Err(unexpected(&other.0)),
         }
     }
@@ -129,7 +136,11 @@ impl Child {
         }
     }
 
-    async fn ask(&mut self, request: &Request, payload: &[u8]) -> Result<(Reply, Vec<u8>), DocumentError> {
+    async fn ask(
+        &mut self,
+        request: &Request,
+        payload: &[u8],
+    ) -> Result<(Reply, Vec<u8>), DocumentError> {
         let head = encode(request, payload).map_err(|e| DocumentError::Died(e.to_string()))?;
         let sent = async {
             self.stdin.write_all(&head).await?;
@@ -146,7 +157,8 @@ impl Child {
 
     async fn reply(&mut self) -> Result<(Reply, Vec<u8>), DocumentError> {
         let limit = self.config.timeout_seconds;
-        let outcome = tokio::time::timeout(Duration::from_secs_f64(limit), read(&mut self.stdout)).await;
+        let outcome =
+            tokio::time::timeout(Duration::from_secs_f64(limit), read(&mut self.stdout)).await;
         match outcome {
             Ok(Ok((Reply::Refused(why), _))) => Err(DocumentError::Refused(why)),
             Ok(Ok((Reply::PageRefused(why), _))) => Err(DocumentError::PageRefused(why)),
@@ -162,17 +174,20 @@ impl Child {
     /// Kills and reaps the child; says how it ended.
     async fn end(&mut self) -> String {
         // Its pipe is closed or it is past its limit: give a dying child a moment to be reaped as it ended.
-        let status = match tokio::time::timeout(Duration::from_millis(500), self.process.wait()).await {
-            Ok(status) => status,
-            Err(_) => {
-                if let Err(e) = self.process.start_kill() {
-                    tracing::debug!("kill: {e}");
+        let status =
+            match tokio::time::timeout(Duration::from_millis(500), self.process.wait()).await {
+                Ok(status) => status,
+                Err(_) => {
+                    if let Err(e) = self.process.start_kill() {
+                        tracing::debug!("kill: {e}");
+                    }
+                    self.process.wait().await
                 }
-                self.process.wait().await
-            }
-        };
+            };
         match status {
-            Ok(s) => s.signal().map_or_else(|| s.to_string(), |n| format!("signal {n}")),
+            Ok(s) => s
+                .signal()
+                .map_or_else(|| s.to_string(), |n| format!("signal {n}")),
             Err(e) => e.to_string(),
         }
     }
@@ -196,5 +211,8 @@ async fn read(from: &mut BufReader<ChildStdout>) -> std::io::Result<(Reply, Vec<
     }
     let mut payload = vec![0; length as usize];
     from.read_exact(&mut payload).await?;
-    Ok((serde_json::from_slice(&header).map_err(|e| bad(e.to_string()))?, payload))
+    Ok((
+        serde_json::from_slice(&header).map_err(|e| bad(e.to_string()))?,
+        payload,
+    ))
 }

@@ -10,7 +10,6 @@ pub mod sandbox;
 pub mod worker;
 
 pub use child::{Child, DocumentError, Opened};
-pub use protocol::{LayoutBox, LayoutPage};
 
 use std::io::Read;
 use std::path::Path;
@@ -28,7 +27,9 @@ pub enum Kind {
 /// member is `mimetype` (EPUB OCF 3.3, section 4.2).
 pub fn sniff(path: &Path) -> std::io::Result<Kind> {
     let mut head = Vec::with_capacity(1024);
-    std::fs::File::open(path)?.take(1024).read_to_end(&mut head)?;
+    std::fs::File::open(path)?
+        .take(1024)
+        .read_to_end(&mut head)?;
     let has = |needle: &[u8]| head.windows(needle.len()).any(|w| w == needle);
     Ok(if has(b"%PDF-") {
         Kind::Pdf

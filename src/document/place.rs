@@ -25,7 +25,10 @@ impl Place {
 
     /// The fraction of the displayed page at a point of page space.
     pub fn to_display(&self, x: f32, y: f32) -> (f32, f32) {
-        let (w, h) = ((self.right - self.left).max(1e-6), (self.top - self.bottom).max(1e-6));
+        let (w, h) = (
+            (self.right - self.left).max(1e-6),
+            (self.top - self.bottom).max(1e-6),
+        );
         match self.rotate {
             90 => ((y - self.bottom) / h, (x - self.left) / w),
             180 => ((self.right - x) / w, (y - self.bottom) / h),
@@ -42,12 +45,26 @@ mod tests {
     #[test]
     fn a_corner_of_the_page_is_displayed_where_viewers_show_it() {
         // Page space corner at the displayed top left, for each turn clockwise.
-        for (rotate, corner) in [(0, (10.0, 220.0)), (90, (10.0, 20.0)), (180, (110.0, 20.0)), (270, (110.0, 220.0))] {
-            let place = Place { left: 10.0, bottom: 20.0, right: 110.0, top: 220.0, rotate };
+        for (rotate, corner) in [
+            (0, (10.0, 220.0)),
+            (90, (10.0, 20.0)),
+            (180, (110.0, 20.0)),
+            (270, (110.0, 220.0)),
+        ] {
+            let place = Place {
+                left: 10.0,
+                bottom: 20.0,
+                right: 110.0,
+                top: 220.0,
+                rotate,
+            };
             assert_eq!(place.to_page(0.0, 0.0), corner, "{rotate}");
             let (x, y) = place.to_page(0.25, 0.75);
             let (fx, fy) = place.to_display(x, y);
-            assert!((fx - 0.25).abs() < 1e-5 && (fy - 0.75).abs() < 1e-5, "{rotate}");
+            assert!(
+                (fx - 0.25).abs() < 1e-5 && (fy - 0.75).abs() < 1e-5,
+                "{rotate}"
+            );
         }
     }
 }

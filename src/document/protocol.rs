@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::page::{ImageWish, PageBox};
+use crate::page::{ImageWish, LayoutPage};
 
 /// Largest header, bytes (the boxes of a layout page stand in headers).
 pub const MAX_HEADER: u32 = 16 << 20;
@@ -15,9 +15,18 @@ pub const MAX_PAYLOAD: u64 = 1 << 30;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// The payload is the path.
-    Open { passwords: Vec<String>, max_pages: u32, max_page_inches: f32 },
-    Render { page: u32, wish: ImageWish },
-    Chars { page: u32 },
+    Open {
+        passwords: Vec<String>,
+        max_pages: u32,
+        max_page_inches: f32,
+    },
+    Render {
+        page: u32,
+        wish: ImageWish,
+    },
+    Chars {
+        page: u32,
+    },
     /// Draws the boxes of one page onto it.
     Draw(LayoutPage),
     /// The document with what was drawn, as `Chunk`s and an `End`.
@@ -26,8 +35,15 @@ pub enum Request {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
-    Opened { pages: u32, sandbox: String },
-    Image { width: u32, height: u32, dpi: f32 },
+    Opened {
+        pages: u32,
+        sandbox: String,
+    },
+    Image {
+        width: u32,
+        height: u32,
+        dpi: f32,
+    },
     /// The payload is JSON of [`crate::page::PageChars`].
     Chars,
     Drawn,
@@ -39,28 +55,12 @@ pub enum Reply {
     PageRefused(String),
 }
 
-/// The boxes of one page.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LayoutPage {
-    pub page: u32,
-    /// Stands at the top of a page that could not be read.
-    pub note: Option<String>,
-    pub boxes: Vec<LayoutBox>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LayoutBox {
-    pub at: PageBox,
-    pub label: String,
-    pub color: [u8; 3],
-    /// Place in the reading order, from 1.
-    pub number: u32,
-    /// Drawn with a line twice as thick.
-    pub strong: bool,
-}
-
 /// Writes a frame and flushes.
-pub fn write_frame<T: Serialize>(out: &mut impl Write, header: &T, payload: &[u8]) -> io::Result<()> {
+pub fn write_frame<T: Serialize>(
+    out: &mut impl Write,
+    header: &T,
+    payload: &[u8],
+) -> io::Result<()> {
     out.write_all(&encode(header, payload)?)?;
     out.write_all(payload)?;
     out.flush()
@@ -70,7 +70,11 @@ pub fn write_frame<T: Serialize>(out: &mut impl Write, header: &T, payload: &[u8
 pub fn encode<T: Serialize>(header: &T, payload: &[u8]) -> io::Result<Vec<u8>> {
     let header = serde_json::to_vec(header)?;
     let mut head = Vec::with_capacity(header.len() + 12);
-    head.extend_from_slice(&u32::try_from(header.len()).map_err(io::Error::other)?.to_le_bytes());
+    head.extend_from_slice(
+        &u32::try_from(header.len())
+            .map_err(io::Error::other)?
+            .to_le_bytes(),
+    );
     head.extend_from_slice(&header);
     head.extend_from_slice(&(payload.len() as u64).to_le_bytes());
     Ok(head)
@@ -95,7 +99,10 @@ pub fn read_frame<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<(T, V
     }
     let mut payload = vec![0; length as usize];
     from.read_exact(&mut payload)?;
-    Ok((serde_json::from_slice(&header).map_err(|e| bad(e.to_string()))?, payload))
+    Ok((
+        serde_json::from_slice(&header).map_err(|e| bad(e.to_string()))?,
+        payload,
+    ))
 }
 
 #[cfg(test)]
@@ -108,7 +115,10 @@ mod tests {
         let mut bytes = Vec::new();
         write_frame(&mut bytes, &Request::Chars { page: 3 }, b"xyz").unwrap();
         let (request, payload): (Request, _) = read_frame(&mut bytes.as_slice()).unwrap();
-        assert_eq!((request, payload.as_slice()), (Request::Chars { page: 3 }, &b"xyz"[..]));
+        assert_eq!(
+            (request, payload.as_slice()),
+            (Request::Chars { page: 3 }, &b"xyz"[..])
+        );
     }
 
     proptest! {

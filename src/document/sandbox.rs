@@ -1,8 +1,8 @@
 //! What a child gives up before it parses a document: memory, files, network.
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetStatus,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetStatus,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -10,7 +10,16 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 /// open already; only font folders can be read afterwards, nothing can be written, no TCP.
 /// Where the kernel has no Landlock the limits on memory and files hold alone.
 pub fn enter(memory_mb: u64) -> String {
-    let limit = |resource, value| setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) }).is_ok();
+    let limit = |resource, value| {
+        setrlimit(
+            resource,
+            Rlimit {
+                current: Some(value),
+                maximum: Some(value),
+            },
+        )
+        .is_ok()
+    };
     let memory = limit(Resource::As, memory_mb << 20);
     let cores = limit(Resource::Core, 0);
     let files = limit(Resource::Nofile, 64);
@@ -21,7 +30,11 @@ pub fn enter(memory_mb: u64) -> String {
     };
     format!(
         "{landlock}, {}",
-        if memory && cores && files { format!("{memory_mb} MiB") } else { "limits refused".to_owned() }
+        if memory && cores && files {
+            format!("{memory_mb} MiB")
+        } else {
+            "limits refused".to_owned()
+        }
     )
 }
 

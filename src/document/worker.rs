@@ -11,9 +11,9 @@ use std::sync::mpsc;
 use pdfium_render::prelude::*;
 
 use super::place::Place;
-use super::protocol::{LayoutPage, Reply, Request, read_frame, write_frame};
+use super::protocol::{Reply, Request, read_frame, write_frame};
 use super::sandbox;
-use crate::page::{ImageWish, PageChar, PageChars};
+use crate::page::{ImageWish, LayoutPage, PageChar, PageChars};
 
 /// The hidden subcommand's body. Returns when standard input closes: a child dies with its agent.
 pub fn run(library: &Path, memory_mb: u64) -> ExitCode {
@@ -47,12 +47,26 @@ pub fn serve(
     let bindings = Pdfium::bind_to_library(library)
         .map_err(|e| io::Error::other(format!("cannot load {}: {e}", library.display())))?;
     let pdfium = Pdfium::new(bindings);
-    let Ok((Request::Open { passwords, max_pages, max_page_inches }, path)) = requests.recv() else {
+    let Ok((
+        Request::Open {
+            passwords,
+            max_pages,
+            max_page_inches,
+        },
+        path,
+    )) = requests.recv()
+    else {
         return Err(io::Error::other("the first request must open a document"));
     };
     let file = match File::open(OsStr::from_bytes(&path)) {
         Ok(file) => file,
-        Err(e) => return write_frame(&mut out, &Reply::Refused(format!("cannot be opened: {e}")), &[]),
+        Err(e) => {
+            return write_frame(
+                &mut out,
+                &Reply::Refused(format!("cannot be opened: {e}")),
+                &[],
+            );
+        }
     };
     let sandbox = memory_mb.map_or_else(|| "none".to_owned(), sandbox::enter);
     let mut document = match open(&pdfium, &file, &passwords) {
@@ -71,21 +85,33 @@ pub fn serve(
     let mut buffer = Vec::new();
     while let Ok((request, _)) = requests.recv() {
         let (reply, payload) = match request {
-            Request::Open { .. } => (Reply::Refused("a child opens one document".into()), Vec::new()),
-            Request::Render { page, wish } => match render(&document, page, wish, max_page_inches, &mut buffer) {
-                Ok((width, height, dpi)) => {
-                    write_frame(&mut out, &Reply::Image { width, height, dpi }, &buffer[..(width * height * 3) as usize])?;
-                    continue;
+            Request::Open { .. } => (
+                Reply::Refused("a child opens one document".into()),
+                Vec::new(),
+            ),
+            Request::Render { page, wish } => {
+                match render(&document, page, wish, max_page_inches, &mut buffer) {
+                    Ok((width, height, dpi)) => {
+                        write_frame(
+                            &mut out,
+                            &Reply::Image { width, height, dpi },
+                            &buffer[..(width * height * 3) as usize],
+                        )?;
+                        continue;
+                    }
+                    Err(why) => (Reply::PageRefused(why), Vec::new()),
                 }
-                Err(why) => (Reply::PageRefused(why), Vec::new()),
-            },
+            }
             Request::Chars { page } => match chars(&document, page) {
                 Ok(chars) => (Reply::Chars, serde_json::to_vec(&chars)?),
                 Err(why) => (Reply::PageRefused(why), Vec::new()),
             },
             Request::Draw(layout) => match draw(&mut document, &layout) {
                 Ok(()) => (Reply::Drawn, Vec::new()),
-                Err(e) => (Reply::PageRefused(format!("page {}: {e}", layout.page + 1)), Vec::new()),
+                Err(e) => (
+                    Reply::PageRefused(format!("page {}: {e}", layout.page + 1)),
+                    Vec::new(),
+                ),
             },
             Request::Save => {
                 let mut chunks = BufWriter::with_capacity(1 << 18, Chunks(out));
@@ -118,7 +144,11 @@ impl<W: Write> Write for Chunks<W> {
     }
 }
 
-fn open<'a>(pdfium: &'a Pdfium, file: &File, passwords: &[String]) -> Result<PdfDocument<'a>, String> {
+fn open<'a>(
+    pdfium: &'a Pdfium,
+    file: &File,
+    passwords: &[String],
+) -> Result<PdfDocument<'a>, String> {
     let mut refused = String::new();
     for password in std::iter::once(None).chain(passwords.iter().map(|p| Some(p.as_str()))) {
         let reader = file.try_clone().map_err(|e| e.to_string())?;
@@ -141,7 +171,10 @@ fn open<'a>(pdfium: &'a Pdfium, file: &File, passwords: &[String]) -> Result<Pdf
 
 fn get<'a>(document: &PdfDocument<'a>, page: u32) -> Result<PdfPage<'a>, String> {
     let index = PdfPageIndex::try_from(page).map_err(|e| e.to_string())?;
-    document.pages().get(index).map_err(|e| format!("page {} cannot be opened: {e}", page + 1))
+    document
+        .pages()
+        .get(index)
+        .map_err(|e| format!("page {} cannot be opened: {e}", page + 1))
 }
 
 fn render(
@@ -157,7 +190,9 @@ fn render(
         return Err(format!("the page measures {w} by {h} inches"));
     }
     if w > max_page_inches || h > max_page_inches {
-        return Err(format!("the page measures {w:.0} by {h:.0} inches, more than pdf.max_page_inches = {max_page_inches}"));
+        return Err(format!(
+            "the page measures {w:.0} by {h:.0} inches, more than pdf.max_page_inches = {max_page_inches}"
+        ));
     }
     let bound = (wish.max_pixels as f32 / (w * h)).sqrt();
     let dpi = wish.dpi.min(bound).max(1.0);
@@ -167,9 +202,13 @@ fn render(
     buffer.clear();
     buffer.resize(stride * height as usize, 0xff);
     {
-        let mut bitmap = PdfBitmap::from_bytes(width, height, PdfBitmapFormat::BGR, buffer).map_err(|e| e.to_string())?;
-        let config = PdfRenderConfig::new().set_target_size(width, height).set_reverse_byte_order(true);
-        page.render_into_bitmap_with_config(&mut bitmap, &config).map_err(|e| format!("cannot be rendered: {e}"))?;
+        let mut bitmap = PdfBitmap::from_bytes(width, height, PdfBitmapFormat::BGR, buffer)
+            .map_err(|e| e.to_string())?;
+        let config = PdfRenderConfig::new()
+            .set_target_size(width, height)
+            .set_reverse_byte_order(true);
+        page.render_into_bitmap_with_config(&mut bitmap, &config)
+            .map_err(|e| format!("cannot be rendered: {e}"))?;
     }
     let row = 3 * width as usize;
     if stride != row {
@@ -188,7 +227,13 @@ fn place(page: &PdfPage<'_>) -> Result<Place, PdfiumError> {
         PdfPageRenderRotation::Degrees180 => 180,
         PdfPageRenderRotation::Degrees270 => 270,
     };
-    Ok(Place { left: b.left().value, bottom: b.bottom().value, right: b.right().value, top: b.top().value, rotate })
+    Ok(Place {
+        left: b.left().value,
+        bottom: b.bottom().value,
+        right: b.right().value,
+        top: b.top().value,
+        rotate,
+    })
 }
 
 fn chars(document: &PdfDocument<'_>, page: u32) -> Result<PageChars, String> {
@@ -197,10 +242,18 @@ fn chars(document: &PdfDocument<'_>, page: u32) -> Result<PageChars, String> {
     let text = page.text().map_err(|e| e.to_string())?;
     let mut chars = Vec::new();
     for c in text.chars().iter() {
-        let (Some(ch), Ok(b)) = (c.unicode_char(), c.loose_bounds()) else { continue };
+        let (Some(ch), Ok(b)) = (c.unicode_char(), c.loose_bounds()) else {
+            continue;
+        };
         let (ax, ay) = place.to_display(b.left().value, b.top().value);
         let (bx, by) = place.to_display(b.right().value, b.bottom().value);
-        chars.push(PageChar { ch, x1: ax.min(bx), y1: ay.min(by), x2: ax.max(bx), y2: ay.max(by) });
+        chars.push(PageChar {
+            ch,
+            x1: ax.min(bx),
+            y1: ay.min(by),
+            x2: ax.max(bx),
+            y2: ay.max(by),
+        });
     }
     Ok(PageChars { chars })
 }
@@ -225,10 +278,26 @@ fn draw(document: &mut PdfDocument<'_>, layout: &LayoutPage) -> Result<(), Pdfiu
             Some(PdfPoints::new(if b.strong { 2.0 } else { 1.0 })),
             Some(PdfColor::new(r, g, blue, FILL_ALPHA)),
         )?;
-        write(&mut page, font, place, (fx1, fy1), &format!("{} {}", b.number, b.label), LABEL_POINTS, b.color)?;
+        write(
+            &mut page,
+            font,
+            place,
+            (fx1, fy1),
+            &format!("{} {}", b.number, b.label),
+            LABEL_POINTS,
+            b.color,
+        )?;
     }
     if let Some(note) = &layout.note {
-        write(&mut page, font, place, (0.03, 0.05), note, 12.0, [200, 0, 0])?;
+        write(
+            &mut page,
+            font,
+            place,
+            (0.03, 0.05),
+            note,
+            12.0,
+            [200, 0, 0],
+        )?;
     }
     page.regenerate_content()
 }
@@ -243,14 +312,31 @@ fn write(
     points: f32,
     [r, g, b]: [u8; 3],
 ) -> Result<(), PdfiumError> {
-    let ascii: String = text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
-    let displayed_height =
-        if place.rotate % 180 == 0 { place.top - place.bottom } else { place.right - place.left };
+    let ascii: String = text
+        .chars()
+        .map(|c| {
+            if c.is_ascii_graphic() || c == ' ' {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect();
+    let displayed_height = if place.rotate % 180 == 0 {
+        place.top - place.bottom
+    } else {
+        place.right - place.left
+    };
     let lift = 1.5 / displayed_height.max(1.0);
     let low = points / displayed_height.max(1.0);
     let (x, y) = place.to_page(at.0, (at.1 - lift).max(low));
-    let mut object =
-        page.objects_mut().create_text_object(PdfPoints::ZERO, PdfPoints::ZERO, ascii, font, PdfPoints::new(points))?;
+    let mut object = page.objects_mut().create_text_object(
+        PdfPoints::ZERO,
+        PdfPoints::ZERO,
+        ascii,
+        font,
+        PdfPoints::new(points),
+    )?;
     object.set_fill_color(PdfColor::new(r, g, b, 255))?;
     object.rotate_counter_clockwise_degrees(f32::from(place.rotate))?;
     object.translate(PdfPoints::new(x), PdfPoints::new(y))

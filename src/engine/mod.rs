@@ -85,7 +85,11 @@ pub trait Reader {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     #[error("{what}: {why}")]
-    Config { what: String, why: String, hint: String },
+    Config {
+        what: String,
+        why: String,
+        hint: String,
+    },
     #[error("{what}: {why}")]
     Machine { what: String, why: String },
 }

@@ -55,34 +55,51 @@ impl Pack {
         let manifest: Manifest = toml::from_str(&text).map_err(|e| config(e.to_string(), HINT))?;
         if manifest.schema > SCHEMA {
             return Err(config(
-                format!("schema {} is newer than this version reads ({SCHEMA})", manifest.schema),
+                format!(
+                    "schema {} is newer than this version reads ({SCHEMA})",
+                    manifest.schema
+                ),
                 "update dropleaf",
             ));
         }
         if manifest.engine != engine {
             return Err(config(
-                format!("it is for the engine \"{}\", not \"{engine}\"", manifest.engine),
+                format!(
+                    "it is for the engine \"{}\", not \"{engine}\"",
+                    manifest.engine
+                ),
                 "set engine.model to another folder of models/",
             ));
         }
         for f in manifest.files.values() {
             if f.file.contains(['/', '\\']) || f.file.starts_with('.') {
-                return Err(config(format!("\"{}\" is not a plain file name", f.file), HINT));
+                return Err(config(
+                    format!("\"{}\" is not a plain file name", f.file),
+                    HINT,
+                ));
             }
             if !folder.join(&f.file).is_file() {
                 return Err(config(format!("{} is missing", f.file), HINT));
             }
         }
-        Ok(Self { folder: folder.into(), name: manifest.name, licence: manifest.licence, files: manifest.files })
+        Ok(Self {
+            folder: folder.into(),
+            name: manifest.name,
+            licence: manifest.licence,
+            files: manifest.files,
+        })
     }
 
     /// The path of the file that plays `role`.
     pub fn file(&self, role: &str) -> Result<PathBuf, EngineError> {
-        self.files.get(role).map(|f| self.folder.join(&f.file)).ok_or_else(|| EngineError::Config {
-            what: format!("model pack {}", self.folder.display()),
-            why: format!("it names no file for \"{role}\""),
-            hint: HINT.into(),
-        })
+        self.files
+            .get(role)
+            .map(|f| self.folder.join(&f.file))
+            .ok_or_else(|| EngineError::Config {
+                what: format!("model pack {}", self.folder.display()),
+                why: format!("it names no file for \"{role}\""),
+                hint: HINT.into(),
+            })
     }
 
     /// SHA-256 over roles and file hashes as the manifest states them, hexadecimal.
@@ -105,7 +122,10 @@ impl Pack {
             };
             let found = durable::digest(&path).map_err(|e| config(e.to_string()))?;
             if found != f.sha256 {
-                return Err(config(format!("its sha256 is {found}, pack.toml says {}", f.sha256)));
+                return Err(config(format!(
+                    "its sha256 is {found}, pack.toml says {}",
+                    f.sha256
+                )));
             }
         }
         Ok(())
@@ -126,7 +146,10 @@ mod tests {
             std::fs::write(dir.path().join("pack.toml"), text).unwrap();
         };
         std::fs::write(dir.path().join("m.onnx"), b"abc").unwrap();
-        write("m.onnx", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        write(
+            "m.onnx",
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        );
         let pack = Pack::open(dir.path(), "paddle").unwrap();
         pack.verify().unwrap();
         assert!(Pack::open(dir.path(), "deepseek-ocr").is_err());

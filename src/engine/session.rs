@@ -29,7 +29,11 @@ pub struct RunError(pub String);
 /// Named tensors in and out: the seam for arithmetic fakes in tests.
 pub trait Graph: Send {
     /// Runs the graph and hands the outputs named at its loading to `take`, in that order.
-    fn run(&mut self, inputs: &[(&str, View<'_>)], take: &mut dyn FnMut(&[View<'_>])) -> Result<(), RunError>;
+    fn run(
+        &mut self,
+        inputs: &[(&str, View<'_>)],
+        take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError>;
 }
 
 /// Where sessions run.
@@ -75,7 +79,10 @@ impl Runtime {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             n => n,
         };
-        let machine = |why: String| EngineError::Machine { what: format!("cannot load {}", library.display()), why };
+        let machine = |why: String| EngineError::Machine {
+            what: format!("cannot load {}", library.display()),
+            why,
+        };
         let environment = ort::init_from(&library)
             .map_err(|e| machine(e.to_string()))?
             .with_name("dropleaf")
@@ -83,7 +90,12 @@ impl Runtime {
             .with_global_thread_pool(pool(threads).map_err(|e| machine(e.to_string()))?)
             .build()
             .map_err(|e| machine(e.to_string()))?;
-        Ok(Self { environment, threads, cuda, library })
+        Ok(Self {
+            environment,
+            threads,
+            cuda,
+            library,
+        })
     }
 
     /// Whether the loaded library can use CUDA.
@@ -101,23 +113,64 @@ impl Runtime {
 
     /// Loads a model; `outputs` names what runs hand out, in that order (empty: all).
     /// On [`Place::Cuda`] a provider that cannot be loaded is an error, never a silent CPU run.
-    pub fn session(&self, model: &Path, place: Place, outputs: &[&str]) -> Result<OrtGraph, EngineError> {
-        let machine = |why: String| EngineError::Machine { what: format!("cannot load {}", model.display()), why };
-        let session = self.build(model, place).map_err(|e| machine(e.to_string()))?;
-        let all: Vec<String> = session.outputs().iter().map(|o| o.name().to_owned()).collect();
-        let outputs: Vec<String> =
-            if outputs.is_empty() { all.clone() } else { outputs.iter().map(|&s| s.to_owned()).collect() };
+    pub fn session(
+        &self,
+        model: &Path,
+        place: Place,
+        outputs: &[&str],
+    ) -> Result<OrtGraph, EngineError> {
+        let machine = |why: String| EngineError::Machine {
+            what: format!("cannot load {}", model.display()),
+            why,
+        };
+        let session = self
+            .build(model, place, false)
+            .map_err(|e| machine(e.to_string()))?;
+        let all: Vec<String> = session
+            .outputs()
+            .iter()
+            .map(|o| o.name().to_owned())
+            .collect();
+        let outputs: Vec<String> = if outputs.is_empty() {
+            all.clone()
+        } else {
+            outputs.iter().map(|&s| s.to_owned()).collect()
+        };
         if let Some(missing) = outputs.iter().find(|o| !all.contains(o)) {
-            return Err(machine(format!("it has no output \"{missing}\", it has {}", all.join(", "))));
+            return Err(machine(format!(
+                "it has no output \"{missing}\", it has {}",
+                all.join(", ")
+            )));
         }
         Ok(OrtGraph { session, outputs })
     }
 
-    fn build(&self, model: &Path, place: Place) -> ort::Result<Session> {
+    /// Loads a model that runs on the calling thread alone, on the CPU; for runs side by side.
+    pub fn single_threaded(&self, model: &Path) -> Result<OrtGraph, EngineError> {
+        let session = self
+            .build(model, Place::Cpu, true)
+            .map_err(|e| EngineError::Machine {
+                what: format!("cannot load {}", model.display()),
+                why: e.to_string(),
+            })?;
+        let outputs = session
+            .outputs()
+            .iter()
+            .map(|o| o.name().to_owned())
+            .collect();
+        Ok(OrtGraph { session, outputs })
+    }
+
+    fn build(&self, model: &Path, place: Place, single: bool) -> ort::Result<Session> {
         let mut builder = Session::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             // Memory of a shape once met would be kept for every width of line: pages would add up.
             .with_memory_pattern(false)?;
+        if single {
+            builder = builder
+                .with_independent_thread_pool()?
+                .with_intra_threads(1)?;
+        }
         if place == Place::Cuda {
             let cuda = ort::ep::CUDA::default()
                 .with_conv_algorithm_search(ort::ep::cuda::ConvAlgorithmSearch::Heuristic)
@@ -130,19 +183,34 @@ impl Runtime {
 
 fn pool(threads: usize) -> ort::Result<GlobalThreadPoolOptions> {
     // Without spinning, threads of a pool that waits leave the cores to the document children.
-    GlobalThreadPoolOptions::default().with_intra_threads(threads)?.with_inter_threads(1)?.with_spin_control(false)
+    GlobalThreadPoolOptions::default()
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        .with_spin_control(false)
 }
 
 /// The CUDA provider has no RPATH: what it needs is loaded by name beforehand. A file that cannot
 /// be loaded here is named by the provider's own error later.
 fn preload(folder: &Path) {
-    const FIRST: [&str; 6] = ["libcudart", "libcublasLt", "libcublas", "libcurand", "libcufft", "libcudnn"];
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    const FIRST: [&str; 6] = [
+        "libcudart",
+        "libcublasLt",
+        "libcublas",
+        "libcurand",
+        "libcufft",
+        "libcudnn",
+    ];
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
     let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
     files.sort();
     for first in FIRST {
         for file in &files {
-            let name = file.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            let name = file
+                .file_name()
+                .and_then(|n| n.to_str())
+                .unwrap_or_default();
             if name.starts_with(&format!("{first}.so"))
                 && let Err(e) = ort::util::preload_dylib(file)
             {
@@ -166,11 +234,18 @@ impl OrtGraph {
 }
 
 impl Graph for OrtGraph {
-    fn run(&mut self, inputs: &[(&str, View<'_>)], take: &mut dyn FnMut(&[View<'_>])) -> Result<(), RunError> {
+    fn run(
+        &mut self,
+        inputs: &[(&str, View<'_>)],
+        take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError> {
         let mut run = || -> ort::Result<()> {
             let mut values: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
             for (name, view) in inputs {
-                values.push((name, TensorRef::from_array_view((view.shape, view.data))?.into()));
+                values.push((
+                    name,
+                    TensorRef::from_array_view((view.shape, view.data))?.into(),
+                ));
             }
             let mut selector = OutputSelector::no_default();
             for name in &self.outputs {

@@ -4,9 +4,11 @@
 //! applied), origin at its top left corner. Boxes in readings are 0 to 999 of that frame.
 
 mod grounded;
+mod overlay;
 mod reading;
 
 pub use grounded::{GroundedBlock, SEPARATOR, parse_grounded, write_block, write_grounded};
+pub use overlay::{LayoutBox, LayoutPage};
 pub use reading::{Block, PageStatus, Reading, Role, Rotation};
 
 use serde::{Deserialize, Serialize};

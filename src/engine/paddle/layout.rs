@@ -5,9 +5,30 @@ use crate::engine::session::{Graph, RunError, View};
 
 /// The model's classes, by number.
 pub const LABELS: [&str; 25] = [
-    "abstract", "algorithm", "aside_text", "chart", "content", "display_formula", "doc_title", "figure_title",
-    "footer", "footer_image", "footnote", "formula_number", "header", "header_image", "image", "inline_formula",
-    "number", "paragraph_title", "reference", "reference_content", "seal", "table", "text", "vertical_text",
+    "abstract",
+    "algorithm",
+    "aside_text",
+    "chart",
+    "content",
+    "display_formula",
+    "doc_title",
+    "figure_title",
+    "footer",
+    "footer_image",
+    "footnote",
+    "formula_number",
+    "header",
+    "header_image",
+    "image",
+    "inline_formula",
+    "number",
+    "paragraph_title",
+    "reference",
+    "reference_content",
+    "seal",
+    "table",
+    "text",
+    "vertical_text",
     "vision_footnote",
 ];
 
@@ -48,26 +69,61 @@ impl Layout {
     pub fn of(&mut self, page: &Pixels) -> Result<Vec<Region>, RunError> {
         let square = resize(page, None, SIDE, SIDE);
         let mut data = Vec::new();
-        planes(&square, Order::Rgb, [0.0; 3], [1.0; 3], SIDE as usize, &mut data);
+        planes(
+            &square,
+            Order::Rgb,
+            [0.0; 3],
+            [1.0; 3],
+            SIDE as usize,
+            &mut data,
+        );
         let (w, h) = (page.width as f32, page.height as f32);
         let side = SIDE as f32;
         let mut found: Vec<(f32, Region)> = Vec::new();
         self.graph.run(
             &[
-                ("im_shape", View { shape: &[1, 2], data: &[side, side] }),
-                ("image", View { shape: &[1, 3, i64::from(SIDE), i64::from(SIDE)], data: &data }),
-                ("scale_factor", View { shape: &[1, 2], data: &[side / h, side / w] }),
+                (
+                    "im_shape",
+                    View {
+                        shape: &[1, 2],
+                        data: &[side, side],
+                    },
+                ),
+                (
+                    "image",
+                    View {
+                        shape: &[1, 3, i64::from(SIDE), i64::from(SIDE)],
+                        data: &data,
+                    },
+                ),
+                (
+                    "scale_factor",
+                    View {
+                        shape: &[1, 2],
+                        data: &[side / h, side / w],
+                    },
+                ),
             ],
             &mut |out| {
                 let rows = out.first().map_or(&[][..], |v| v.data);
                 for row in rows.chunks_exact(7) {
-                    let Some(&label) = LABELS.get(row[0] as usize).filter(|_| row[0] >= 0.0) else { continue };
+                    let Some(&label) = LABELS.get(row[0] as usize).filter(|_| row[0] >= 0.0) else {
+                        continue;
+                    };
                     if row[1] < threshold(label) || !row.iter().all(|v| v.is_finite()) {
                         continue;
                     }
-                    let at = [row[2] / w, row[3] / h, row[4] / w, row[5] / h].map(|v| v.clamp(0.0, 1.0));
+                    let at =
+                        [row[2] / w, row[3] / h, row[4] / w, row[5] / h].map(|v| v.clamp(0.0, 1.0));
                     if at[2] > at[0] && at[3] > at[1] {
-                        found.push((row[6], Region { label, score: row[1], at }));
+                        found.push((
+                            row[6],
+                            Region {
+                                label,
+                                score: row[1],
+                                at,
+                            },
+                        ));
                     }
                 }
             },
@@ -82,7 +138,12 @@ pub fn area([x1, y1, x2, y2]: [f32; 4]) -> f32 {
 }
 
 pub fn intersection(a: [f32; 4], b: [f32; 4]) -> f32 {
-    area([a[0].max(b[0]), a[1].max(b[1]), a[2].min(b[2]), a[3].min(b[3])])
+    area([
+        a[0].max(b[0]),
+        a[1].max(b[1]),
+        a[2].min(b[2]),
+        a[3].min(b[3]),
+    ])
 }
 
 /// Leaves out a region that covers the same place as a better scored one: the same label at an
@@ -99,11 +160,19 @@ fn distinct(regions: Vec<Region>) -> Vec<Region> {
                     let common = intersection(a.at, b.at);
                     let union = area(a.at) + area(b.at) - common;
                     let limit = if a.label == b.label { 0.6 } else { 0.95 };
-                    i != j && better && b.label != "inline_formula" && union > 0.0 && common / union > limit
+                    i != j
+                        && better
+                        && b.label != "inline_formula"
+                        && union > 0.0
+                        && common / union > limit
                 })
         })
         .collect();
-    regions.into_iter().zip(keep).filter_map(|(r, k)| k.then_some(r)).collect()
+    regions
+        .into_iter()
+        .zip(keep)
+        .filter_map(|(r, k)| k.then_some(r))
+        .collect()
 }
 
 #[cfg(test)]
@@ -112,9 +181,16 @@ mod tests {
 
     struct Rows(Vec<f32>);
     impl Graph for Rows {
-        fn run(&mut self, inputs: &[(&str, View<'_>)], take: &mut dyn FnMut(&[View<'_>])) -> Result<(), RunError> {
+        fn run(
+            &mut self,
+            inputs: &[(&str, View<'_>)],
+            take: &mut dyn FnMut(&[View<'_>]),
+        ) -> Result<(), RunError> {
             assert_eq!(inputs[1].1.data.len(), 3 * 800 * 800);
-            take(&[View { shape: &[(self.0.len() / 7) as i64, 7], data: &self.0 }]);
+            take(&[View {
+                shape: &[(self.0.len() / 7) as i64, 7],
+                data: &self.0,
+            }]);
             Ok(())
         }
     }
@@ -128,7 +204,11 @@ mod tests {
             21.0, 0.45, 0.0, 0.0, 50.0, 20.0, 0.0, // a table below its threshold
             99.0, 0.9, 0.0, 0.0, 50.0, 20.0, 0.0, // no such class
         ];
-        let page = Pixels { width: 100, height: 100, rgb: vec![255; 30_000] };
+        let page = Pixels {
+            width: 100,
+            height: 100,
+            rgb: vec![255; 30_000],
+        };
         let regions = Layout::new(Box::new(Rows(rows))).of(&page).unwrap();
         let labels: Vec<_> = regions.iter().map(|r| r.label).collect();
         assert_eq!(labels, ["doc_title", "text"]);

@@ -27,21 +27,34 @@ impl Orientation {
     pub fn of(&mut self, page: &Pixels) -> Result<Rotation, RunError> {
         let short = f64::from(page.width.min(page.height));
         let part = short * f64::from(SIDE) / SHORT;
-        let (x, y) = ((f64::from(page.width) - part) / 2.0, (f64::from(page.height) - part) / 2.0);
+        let (x, y) = (
+            (f64::from(page.width) - part) / 2.0,
+            (f64::from(page.height) - part) / 2.0,
+        );
         let square = resize(page, Some([x, y, part, part]), SIDE, SIDE);
         let mut data = Vec::new();
         planes(&square, Order::Rgb, MEAN, STD, SIDE as usize, &mut data);
         let shape = [1, 3, i64::from(SIDE), i64::from(SIDE)];
         let mut rotation = Rotation::None;
-        self.graph.run(&[("x", View { shape: &shape, data: &data })], &mut |out| {
-            let scores = out.first().map_or(&[][..], |v| v.data);
-            // Classes: 0, 90, 180, 270 degrees.
-            if let Some((class, &score)) = scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))
-                && score >= THRESHOLD
-            {
-                rotation = Rotation::from_degrees(class as u16 * 90).unwrap_or_default();
-            }
-        })?;
+        self.graph.run(
+            &[(
+                "x",
+                View {
+                    shape: &shape,
+                    data: &data,
+                },
+            )],
+            &mut |out| {
+                let scores = out.first().map_or(&[][..], |v| v.data);
+                // Classes: 0, 90, 180, 270 degrees.
+                if let Some((class, &score)) =
+                    scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))
+                    && score >= THRESHOLD
+                {
+                    rotation = Rotation::from_degrees(class as u16 * 90).unwrap_or_default();
+                }
+            },
+        )?;
         Ok(rotation)
     }
 }

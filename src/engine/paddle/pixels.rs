@@ -28,11 +28,19 @@ pub fn resize(source: &Pixels, part: Option<[f64; 4]>, width: u32, height: u32) 
     // fails; a white image is what a reader sees if that were ever wrong.
     let done = ImageRef::new(source.width, source.height, &source.rgb, PixelType::U8x3)
         .map_err(|e| e.to_string())
-        .and_then(|view| Resizer::new().resize(&view, &mut target, &options).map_err(|e| e.to_string()));
+        .and_then(|view| {
+            Resizer::new()
+                .resize(&view, &mut target, &options)
+                .map_err(|e| e.to_string())
+        });
     let rgb = match done {
         Ok(()) => target.into_vec(),
         Err(e) => {
-            tracing::warn!("cannot resize an image of {} x {}: {e}", source.width, source.height);
+            tracing::warn!(
+                "cannot resize an image of {} x {}: {e}",
+                source.width,
+                source.height
+            );
             vec![255; width as usize * height as usize * 3]
         }
     };
@@ -41,7 +49,11 @@ pub fn resize(source: &Pixels, part: Option<[f64; 4]>, width: u32, height: u32) 
 
 impl From<PageImage> for Pixels {
     fn from(image: PageImage) -> Self {
-        Self { width: image.width, height: image.height, rgb: image.rgb }
+        Self {
+            width: image.width,
+            height: image.height,
+            rgb: image.rgb,
+        }
     }
 }
 
@@ -51,7 +63,11 @@ pub fn upright(source: Pixels, rotation: Rotation) -> Pixels {
     if rotation == Rotation::None {
         return source;
     }
-    let (nw, nh) = if rotation == Rotation::Half { (w, h) } else { (h, w) };
+    let (nw, nh) = if rotation == Rotation::Half {
+        (w, h)
+    } else {
+        (h, w)
+    };
     let mut rgb = Vec::with_capacity(source.rgb.len());
     for y in 0..nh {
         for x in 0..nw {
@@ -65,7 +81,11 @@ pub fn upright(source: Pixels, rotation: Rotation) -> Pixels {
             rgb.extend_from_slice(&source.rgb[i..i + 3]);
         }
     }
-    Pixels { width: nw as u32, height: nh as u32, rgb }
+    Pixels {
+        width: nw as u32,
+        height: nh as u32,
+        rgb,
+    }
 }
 
 /// A rectangle in the upright page (fractions, 0.0 to 1.0) in the displayed page, whose content
@@ -88,16 +108,31 @@ pub enum Order {
 
 /// Appends `[3, height, width]` values `(v / 255 - mean) / std`, each row padded with zeros to
 /// `row` values.
-pub fn planes(image: &Pixels, order: Order, mean: [f32; 3], std: [f32; 3], row: usize, out: &mut Vec<f32>) {
+pub fn planes(
+    image: &Pixels,
+    order: Order,
+    mean: [f32; 3],
+    std: [f32; 3],
+    row: usize,
+    out: &mut Vec<f32>,
+) {
     let width = image.width as usize;
     let start = out.len();
     let plane = row * image.height as usize;
     out.resize(start + 3 * plane, 0.0);
     for channel in 0..3 {
-        let from = if order == Order::Rgb { channel } else { 2 - channel };
-        let table: [f32; 256] = std::array::from_fn(|v| (v as f32 / 255.0 - mean[channel]) / std[channel]);
+        let from = if order == Order::Rgb {
+            channel
+        } else {
+            2 - channel
+        };
+        let table: [f32; 256] =
+            std::array::from_fn(|v| (v as f32 / 255.0 - mean[channel]) / std[channel]);
         let target = &mut out[start + channel * plane..start + (channel + 1) * plane];
-        for (line, pixels) in target.chunks_exact_mut(row).zip(image.rgb.chunks_exact(width * 3)) {
+        for (line, pixels) in target
+            .chunks_exact_mut(row)
+            .zip(image.rgb.chunks_exact(width * 3))
+        {
             for (value, pixel) in line.iter_mut().zip(pixels.chunks_exact(3)) {
                 *value = table[usize::from(pixel[from])];
             }
@@ -162,18 +197,32 @@ pub fn cut(image: &Pixels, line: &Slanted, height: u32, max_width: u32) -> Pixel
         return resize(image, Some([x1, y1, cw, ch]), wanted(cw, ch), height);
     }
     // Sampled at the page's own scale first, so that shrinking still averages.
-    let (lw, lh) = ((line.width.ceil() as u32).max(1), (line.height.ceil() as u32).max(1));
-    let (lw, lh) = (lw.min(image.width + image.height), lh.min(image.width + image.height));
+    let (lw, lh) = (
+        (line.width.ceil() as u32).max(1),
+        (line.height.ceil() as u32).max(1),
+    );
+    let (lw, lh) = (
+        lw.min(image.width + image.height),
+        lh.min(image.width + image.height),
+    );
     let (s, c) = line.angle.sin_cos();
     let mut rgb = Vec::with_capacity(lw as usize * lh as usize * 3);
     for v in 0..lh {
         let dv = v as f32 + 0.5 - lh as f32 / 2.0;
         for u in 0..lw {
             let du = u as f32 + 0.5 - lw as f32 / 2.0;
-            rgb.extend_from_slice(&sample(image, line.cx + du * c - dv * s, line.cy + du * s + dv * c));
+            rgb.extend_from_slice(&sample(
+                image,
+                line.cx + du * c - dv * s,
+                line.cy + du * s + dv * c,
+            ));
         }
     }
-    let flat = Pixels { width: lw, height: lh, rgb };
+    let flat = Pixels {
+        width: lw,
+        height: lh,
+        rgb,
+    };
     resize(&flat, None, wanted(f64::from(lw), f64::from(lh)), height)
 }
 
@@ -188,7 +237,12 @@ fn sample(image: &Pixels, x: f32, y: f32) -> [u8; 3] {
         let i = (y * image.width as usize + x) * 3;
         [image.rgb[i], image.rgb[i + 1], image.rgb[i + 2]]
     };
-    let (a, b, c, d) = (at(x0, y0), at(x0 + 1.0, y0), at(x0, y0 + 1.0), at(x0 + 1.0, y0 + 1.0));
+    let (a, b, c, d) = (
+        at(x0, y0),
+        at(x0 + 1.0, y0),
+        at(x0, y0 + 1.0),
+        at(x0 + 1.0, y0 + 1.0),
+    );
     std::array::from_fn(|i| {
         let top = f32::from(a[i]) * (1.0 - ax) + f32::from(b[i]) * ax;
         let low = f32::from(c[i]) * (1.0 - ax) + f32::from(d[i]) * ax;
@@ -204,26 +258,57 @@ mod tests {
     fn what_is_turned_upright_is_found_again_in_the_displayed_page() {
         // One dark pixel in a white page.
         let (w, h) = (7u32, 5u32);
-        for rotation in [Rotation::None, Rotation::Quarter, Rotation::Half, Rotation::ThreeQuarter] {
+        for rotation in [
+            Rotation::None,
+            Rotation::Quarter,
+            Rotation::Half,
+            Rotation::ThreeQuarter,
+        ] {
             let mut rgb = vec![255; (w * h * 3) as usize];
             let (x, y) = (5u32, 1u32);
             rgb[((y * w + x) * 3) as usize] = 0;
-            let turned = upright(Pixels { width: w, height: h, rgb }, rotation);
+            let turned = upright(
+                Pixels {
+                    width: w,
+                    height: h,
+                    rgb,
+                },
+                rotation,
+            );
             let i = turned.rgb.iter().position(|&v| v == 0).unwrap() / 3;
-            let (ux, uy) = ((i % turned.width as usize) as f32, (i / turned.width as usize) as f32);
+            let (ux, uy) = (
+                (i % turned.width as usize) as f32,
+                (i / turned.width as usize) as f32,
+            );
             let (uw, uh) = (turned.width as f32, turned.height as f32);
-            let b = to_displayed([ux / uw, uy / uh, (ux + 1.0) / uw, (uy + 1.0) / uh], rotation);
+            let b = to_displayed(
+                [ux / uw, uy / uh, (ux + 1.0) / uw, (uy + 1.0) / uh],
+                rotation,
+            );
             let close = |a: f32, b: f32| (a - b).abs() < 1e-5;
-            assert!(close(b[0], 5.0 / 7.0) && close(b[1], 0.2), "{rotation:?} {b:?}");
-            assert!(close(b[2], 6.0 / 7.0) && close(b[3], 0.4), "{rotation:?} {b:?}");
+            assert!(
+                close(b[0], 5.0 / 7.0) && close(b[1], 0.2),
+                "{rotation:?} {b:?}"
+            );
+            assert!(
+                close(b[2], 6.0 / 7.0) && close(b[3], 0.4),
+                "{rotation:?} {b:?}"
+            );
         }
     }
 
     #[test]
     fn a_quarter_turn_clockwise_is_undone() {
         // Upright: left red, right blue. Turned clockwise: top red, bottom blue.
-        let turned = Pixels { width: 1, height: 2, rgb: vec![255, 0, 0, 0, 0, 255] };
-        assert_eq!(upright(turned, Rotation::Quarter).rgb, vec![255, 0, 0, 0, 0, 255]);
+        let turned = Pixels {
+            width: 1,
+            height: 2,
+            rgb: vec![255, 0, 0, 0, 0, 255],
+        };
+        assert_eq!(
+            upright(turned, Rotation::Quarter).rgb,
+            vec![255, 0, 0, 0, 0, 255]
+        );
     }
 
     #[test]
@@ -236,8 +321,23 @@ mod tests {
                 rgb.extend([if (x - y).abs() <= 6 { 0u8 } else { 255 }; 3]);
             }
         }
-        let line = Slanted { cx: 50.0, cy: 50.0, width: 80.0, height: 6.0, angle: std::f32::consts::FRAC_PI_4 };
-        let cut = cut(&Pixels { width: w, height: h, rgb }, &line, 48, 4000);
+        let line = Slanted {
+            cx: 50.0,
+            cy: 50.0,
+            width: 80.0,
+            height: 6.0,
+            angle: std::f32::consts::FRAC_PI_4,
+        };
+        let cut = cut(
+            &Pixels {
+                width: w,
+                height: h,
+                rgb,
+            },
+            &line,
+            48,
+            4000,
+        );
         assert_eq!((cut.width, cut.height), (640, 48));
         assert!(cut.rgb.iter().all(|&v| v < 40));
     }
