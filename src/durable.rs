@@ -89,6 +89,39 @@ pub fn write_staged(path: &Path, bytes: &[u8]) -> Result<()> {
     )
 }
 
+/// A file of a staged folder that grows piece by piece.
+pub struct Staged {
+    path: PathBuf,
+    file: io::BufWriter<File>,
+}
+
+impl Staged {
+    pub fn create(path: &Path) -> Result<Self> {
+        crash_point();
+        let file = at("create", path, File::create(path))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            file: io::BufWriter::new(file),
+        })
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        at("write", &self.path, self.file.write_all(bytes))
+    }
+
+    /// Flushes and syncs.
+    pub fn finish(mut self) -> Result<()> {
+        crash_point();
+        at(
+            "write",
+            &self.path,
+            self.file
+                .flush()
+                .and_then(|()| self.file.get_ref().sync_all()),
+        )
+    }
+}
+
 /// Replaces `path` by `bytes` in one step: readers see the old content or the new.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     crash_point();
@@ -244,15 +277,20 @@ pub fn numbered(name: &OsStr, n: u32) -> OsString {
     } else {
         format!("-{n}")
     };
-    let mut keep = stem.len().min(255 - ext.len() - tail.len());
-    // Not in the middle of a UTF-8 sequence.
-    while keep > 1 && keep < stem.len() && stem[keep] & 0xc0 == 0x80 {
-        keep -= 1;
-    }
-    let mut out = stem[..keep].to_vec();
+    let mut out = shortened(OsStr::from_bytes(stem), 255 - ext.len() - tail.len()).into_vec();
     out.extend_from_slice(tail.as_bytes());
     out.extend_from_slice(ext);
     OsString::from_vec(out)
+}
+
+/// The first `room` bytes of a name, not cut in the middle of a UTF-8 sequence.
+pub fn shortened(name: &OsStr, room: usize) -> OsString {
+    let bytes = name.as_bytes();
+    let mut keep = bytes.len().min(room);
+    while keep > 1 && keep < bytes.len() && bytes[keep] & 0xc0 == 0x80 {
+        keep -= 1;
+    }
+    OsString::from_vec(bytes[..keep].to_vec())
 }
 
 /// Moves `from` into `folder` under the first free numbered form of `name`, starting at `first`.

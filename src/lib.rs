@@ -33,4 +33,5 @@ pub mod document;
 pub mod durable;
 pub mod engine;
 pub mod job;
+pub mod output;
 pub mod page;

@@ -287,17 +287,30 @@ impl Ledger {
         })
     }
 
-    /// Readings already made: page and JSON.
-    pub fn readings(
+    /// Pages whose readings are kept, in order.
+    pub fn pages_read(&self, digest: &str, model: &str, settings: &str) -> Result<Vec<u32>> {
+        self.with(|c| {
+            c.prepare("SELECT page FROM readings WHERE digest=?1 AND model=?2 AND settings=?3 ORDER BY page")?
+                .query_map(params![digest, model, settings], |r| r.get(0))?
+                .collect()
+        })
+    }
+
+    /// A kept reading (JSON).
+    pub fn reading(
         &self,
         digest: &str,
         model: &str,
         settings: &str,
-    ) -> Result<Vec<(u32, String)>> {
+        page: u32,
+    ) -> Result<Option<String>> {
         self.with(|c| {
-            c.prepare("SELECT page, json FROM readings WHERE digest=?1 AND model=?2 AND settings=?3 ORDER BY page")?
-                .query_map(params![digest, model, settings], |r| Ok((r.get(0)?, r.get(1)?)))?
-                .collect()
+            c.query_row(
+                "SELECT json FROM readings WHERE digest=?1 AND model=?2 AND settings=?3 AND page=?4",
+                params![digest, model, settings, page],
+                |r| r.get(0),
+            )
+            .optional()
         })
     }
 
@@ -458,13 +471,14 @@ mod tests {
         let id = ledger.open_jobs().unwrap()[0].id;
         ledger.begin(id, "d", false, &|_| false).unwrap();
         ledger.keep_reading("d", "m", "s", 4, "{}").unwrap();
+        assert_eq!(ledger.pages_read("d", "m", "s").unwrap(), [4]);
         assert_eq!(
-            ledger.readings("d", "m", "s").unwrap(),
-            vec![(4, "{}".to_owned())]
+            ledger.reading("d", "m", "s", 4).unwrap().as_deref(),
+            Some("{}")
         );
-        assert!(ledger.readings("d", "other", "s").unwrap().is_empty());
+        assert!(ledger.pages_read("d", "other", "s").unwrap().is_empty());
         ledger.finish(id, State::Done, "{}").unwrap();
-        assert!(ledger.readings("d", "m", "s").unwrap().is_empty());
+        assert!(ledger.pages_read("d", "m", "s").unwrap().is_empty());
         assert_eq!(
             ledger.counts().unwrap(),
             Counts {

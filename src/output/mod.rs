@@ -1,0 +1,15 @@
+//! The files of a document: Markdown, grounded text, layout instructions, figure crops, the
+//! report; and `processing_results.json` over all documents.
+//!
+//! A document is staged in a folder of its own beside the outputs and published by one rename
+//! ([`stage`]).
+
+pub mod figures;
+pub mod layouts;
+pub mod markdown;
+pub mod report;
+pub mod results;
+pub mod stage;
+
+/// Folder inside the output folder that holds documents until they are whole.
+pub const STAGING: &str = ".dropleaf-staging";

@@ -1,0 +1,318 @@
+//! A document's folder before it is published.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::figures::{self, Crop};
+use super::report::{self, Counts, Head};
+use super::{STAGING, layouts, markdown};
+use crate::config;
+use crate::durable::{self, FileError, Staged};
+use crate::page::{LayoutPage, PageImage, Reading};
+
+/// A folder that fills with a document's files.
+pub struct Stage {
+    folder: PathBuf,
+    stem: OsString,
+    settings: config::Output,
+    pictures: bool,
+}
+
+/// The texts of a document, growing page by page.
+pub struct Texts {
+    markdown: Staged,
+    grounded: Staged,
+    report: Staged,
+    settings: config::Output,
+    counts: Counts,
+}
+
+/// Where the staged folder of a job stands.
+pub fn folder(output: &Path, job: i64) -> PathBuf {
+    output.join(STAGING).join(job.to_string())
+}
+
+impl Stage {
+    /// A fresh staged folder for `job`; what an earlier attempt left there goes.
+    /// `stem` names the files inside.
+    pub fn create(
+        output: &Path,
+        job: i64,
+        stem: &OsStr,
+        settings: &config::Output,
+    ) -> durable::Result<Self> {
+        let folder = folder(output, job);
+        durable::remove_dir_all(&folder)?;
+        durable::create_dir_all(&folder)?;
+        Ok(Self {
+            folder,
+            stem: stem.to_os_string(),
+            settings: settings.clone(),
+            pictures: false,
+        })
+    }
+
+    /// Writes the figure crops of a page.
+    pub fn pictures(
+        &mut self,
+        reading: &Reading,
+        page: u32,
+        image: &PageImage,
+    ) -> durable::Result<()> {
+        let crops =
+            figures::crops(reading, page, image, self.settings.jpeg_quality).map_err(|e| {
+                FileError {
+                    what: "encode a picture for",
+                    path: self.folder.clone(),
+                    source: io::Error::other(e),
+                }
+            })?;
+        for Crop { name, jpeg } in crops {
+            let images = self.folder.join("images");
+            if !self.pictures {
+                durable::create_dir_all(&images)?;
+                self.pictures = true;
+            }
+            durable::write_staged(&images.join(name), &jpeg)?;
+        }
+        Ok(())
+    }
+
+    pub fn texts(&self, head: &Head) -> durable::Result<Texts> {
+        let mut texts = Texts {
+            markdown: Staged::create(&self.file(".mmd"))?,
+            grounded: Staged::create(&self.file("_det.mmd"))?,
+            report: Staged::create(&self.file(".json"))?,
+            settings: self.settings.clone(),
+            counts: Counts::default(),
+        };
+        let begin = report::begin(head).map_err(|e| self.json_error(e))?;
+        texts.report.write(begin.as_bytes())?;
+        Ok(texts)
+    }
+
+    fn json_error(&self, e: serde_json::Error) -> FileError {
+        FileError {
+            what: "write the report in",
+            path: self.folder.clone(),
+            source: io::Error::other(e),
+        }
+    }
+
+    /// Writes the layout PDF.
+    pub fn layout_pdf(&self, bytes: &[u8]) -> durable::Result<()> {
+        durable::write_staged(&self.file("_layouts.pdf"), bytes)
+    }
+
+    /// Makes the folder's entries durable: it can be published.
+    pub fn seal(&self) -> durable::Result<()> {
+        if self.pictures {
+            durable::sync_dir(&self.folder.join("images"))?;
+        }
+        durable::sync_dir(&self.folder)
+    }
+
+    fn file(&self, suffix: &str) -> PathBuf {
+        // The longest suffix must fit the file system's 255 bytes.
+        const ROOM: usize = 255 - "_layouts.pdf".len();
+        let mut name = durable::shortened(&self.stem, ROOM);
+        name.push(suffix);
+        self.folder.join(name)
+    }
+}
+
+impl Texts {
+    /// Appends a page; pages come in order. Returns what is to be drawn over it.
+    pub fn page(&mut self, reading: &Reading, page: u32) -> durable::Result<LayoutPage> {
+        self.markdown
+            .write(markdown::page(reading, page, &self.settings).as_bytes())?;
+        self.grounded
+            .write(markdown::grounded(reading, page).as_bytes())?;
+        let line = report::page(reading, page).map_err(|e| FileError {
+            what: "write the report of",
+            path: PathBuf::from(format!("page {}", page + 1)),
+            source: io::Error::other(e),
+        })?;
+        let before = if self.counts.total() == 0 {
+            "\n    "
+        } else {
+            ",\n    "
+        };
+        self.report.write(format!("{before}{line}").as_bytes())?;
+        self.counts.add(reading.status);
+        Ok(layouts::page(reading, page))
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Closes the texts.
+    pub fn finish(mut self, layout_error: Option<&str>) -> durable::Result<Counts> {
+        let end = report::end(&self.counts, layout_error).map_err(|e| FileError {
+            what: "write",
+            path: PathBuf::from("the report"),
+            source: io::Error::other(e),
+        })?;
+        self.report.write(end.as_bytes())?;
+        self.markdown.finish()?;
+        self.grounded.finish()?;
+        self.report.finish()?;
+        Ok(self.counts)
+    }
+}
+
+/// Publishes a job's staged folder as `output/path` by one rename, in exchange for an earlier
+/// output where `replaces`. Runs again after a crash: nothing staged means that it was done.
+/// `Ok(false)`: somebody else's folder has the name.
+pub fn publish(output: &Path, job: i64, path: &Path, replaces: bool) -> durable::Result<bool> {
+    let staged = folder(output, job);
+    let target = output.join(path);
+    if !staged.is_dir() {
+        return Ok(true);
+    }
+    if let Some(parent) = target.parent() {
+        durable::create_dir_all(parent)?;
+    }
+    if is_of(&staged, job) {
+        if durable::rename_new(&staged, &target)? {
+            return Ok(true);
+        }
+        if !replaces {
+            return Ok(false);
+        }
+        durable::exchange(&staged, &target)?;
+    }
+    // What is staged now is the earlier output.
+    durable::remove_dir_all(&staged)?;
+    Ok(true)
+}
+
+/// Whether a folder holds the report of a job.
+pub fn is_of(folder: &Path, job: i64) -> bool {
+    #[derive(serde::Deserialize)]
+    struct JobOnly {
+        job: i64,
+    }
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return false;
+    };
+    entries
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.extension() == Some(OsStr::new("json")))
+        .any(|p| {
+            std::fs::read(&p)
+                .ok()
+                .and_then(|bytes| serde_json::from_slice::<JobOnly>(&bytes).ok())
+                .is_some_and(|report| report.job == job)
+        })
+}
+
+/// Removes staged folders that no job owns.
+pub fn sweep(output: &Path, owned: &[i64]) -> durable::Result<()> {
+    let Ok(entries) = std::fs::read_dir(output.join(STAGING)) else {
+        return Ok(());
+    };
+    for entry in entries.flatten() {
+        let job = entry
+            .file_name()
+            .to_str()
+            .and_then(|n| n.parse::<i64>().ok());
+        if !job.is_some_and(|job| owned.contains(&job)) {
+            durable::remove_dir_all(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::{Block, PageBox, Rotation};
+
+    fn staged(output: &Path, job: i64) -> Counts {
+        let stage =
+            Stage::create(output, job, OsStr::new("a"), &config::Output::default()).unwrap();
+        let head = Head {
+            schema: report::SCHEMA,
+            version: "0".into(),
+            job,
+            source: "a.pdf".into(),
+            sha256: String::new(),
+            engine: "test".into(),
+            model_digest: String::new(),
+            settings_digest: String::new(),
+            device: "CPU".into(),
+            page_count: 2,
+        };
+        let mut texts = stage.texts(&head).unwrap();
+        let block = Block {
+            label: "text".into(),
+            boxes: vec![PageBox::FULL],
+            content: format!("job {job}"),
+        };
+        texts
+            .page(&Reading::of_blocks(vec![block], Rotation::None, 0.1), 0)
+            .unwrap();
+        texts.page(&Reading::failed("why"), 1).unwrap();
+        let counts = texts.finish(None).unwrap();
+        stage.seal().unwrap();
+        counts
+    }
+
+    #[test]
+    fn a_staged_document_is_published_once_and_replaced_in_one_exchange() {
+        let dir = tempfile::tempdir().unwrap();
+        let output = dir.path();
+        assert_eq!(
+            staged(output, 1),
+            Counts {
+                ok: 1,
+                failed: 1,
+                ..Counts::default()
+            }
+        );
+        assert!(publish(output, 1, Path::new("x/a"), false).unwrap());
+        assert!(
+            publish(output, 1, Path::new("x/a"), false).unwrap(),
+            "again after a crash"
+        );
+        let report: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(output.join("x/a/a.json")).unwrap()).unwrap();
+        assert_eq!(report["page_status"]["failed"], 1);
+        assert_eq!(report["pages"][1]["reason"], "why");
+        staged(output, 2);
+        assert!(
+            !publish(output, 2, Path::new("x/a"), false).unwrap(),
+            "never over another's"
+        );
+        assert!(publish(output, 2, Path::new("x/a"), true).unwrap());
+        assert!(
+            std::fs::read_to_string(output.join("x/a/a.mmd"))
+                .unwrap()
+                .starts_with("job 2")
+        );
+        assert!(!folder(output, 2).exists());
+        // A crash after the exchange leaves the earlier output staged.
+        staged(output, 1);
+        std::fs::rename(folder(output, 1), folder(output, 2)).unwrap();
+        assert!(publish(output, 2, Path::new("x/a"), true).unwrap());
+        assert!(
+            std::fs::read_to_string(output.join("x/a/a.mmd"))
+                .unwrap()
+                .starts_with("job 2")
+        );
+        assert!(!folder(output, 2).exists());
+    }
+
+    #[test]
+    fn sweeping_keeps_what_jobs_own() {
+        let dir = tempfile::tempdir().unwrap();
+        staged(dir.path(), 3);
+        staged(dir.path(), 4);
+        sweep(dir.path(), &[4]).unwrap();
+        assert!(!folder(dir.path(), 3).exists() && folder(dir.path(), 4).exists());
+    }
+}
