@@ -32,6 +32,7 @@ pub mod config;
 pub mod document;
 pub mod durable;
 pub mod engine;
+pub mod inbox;
 pub mod job;
 pub mod output;
 pub mod page;
