@@ -34,5 +34,7 @@ pub mod durable;
 pub mod engine;
 pub mod inbox;
 pub mod job;
+pub mod observe;
 pub mod output;
 pub mod page;
+pub mod service;

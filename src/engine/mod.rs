@@ -59,7 +59,7 @@ pub enum ReadError {
 
 /// One page on its way through a reader.
 pub struct ReadTask {
-    pub image: PageImage,
+    pub image: Arc<PageImage>,
     /// The PDF's own characters of the page, when the reader may use them.
     pub chars: Option<PageChars>,
     pub cancel: Cancel,

@@ -101,7 +101,9 @@ impl Shared {
             | EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => {
                 Some(Hand::Closed)
             }
-            EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)) => Some(Hand::Writing),
+            EventKind::Modify(ModifyKind::Data(_)) => Some(Hand::Writing),
+            // A hard link is made whole; a new file is written to next.
+            EventKind::Create(_) => Some(Hand::Unknown),
             // Reading and opening by others, our own children among them, are no news.
             EventKind::Access(_) => return,
             _ => None,

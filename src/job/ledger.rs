@@ -180,6 +180,36 @@ impl Ledger {
         })
     }
 
+    /// The oldest jobs that wait.
+    pub fn waiting(&self, limit: usize) -> Result<Vec<Job>> {
+        self.with(|c| {
+            c.prepare(&format!(
+                "SELECT {COLUMNS} FROM jobs WHERE state='waiting' ORDER BY id LIMIT ?1"
+            ))?
+            .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], job)?
+            .collect()
+        })
+    }
+
+    pub fn job(&self, id: i64) -> Result<Option<Job>> {
+        self.with(|c| {
+            c.query_row(
+                &format!("SELECT {COLUMNS} FROM jobs WHERE id=?1"),
+                [id],
+                job,
+            )
+            .optional()
+        })
+    }
+
+    /// Forgets the finished jobs, not the names of their outputs: a run counts its own.
+    pub fn forget_finished(&self) -> Result<()> {
+        self.write(|c| {
+            c.execute("DELETE FROM jobs WHERE state IN ('done','failed')", [])
+                .map(drop)
+        })
+    }
+
     /// Forgets a job whose file went away before it was read.
     pub fn withdraw(&self, id: i64) -> Result<()> {
         self.write(|c| {

@@ -36,7 +36,7 @@ impl Detect {
     }
 
     /// Boxes of the lines, in pixels of `page`, which has `dpi` pixels per inch.
-    pub fn of(&mut self, page: &Pixels, dpi: f32) -> Result<Vec<Slanted>, RunError> {
+    pub fn of(&mut self, page: &Pixels<'_>, dpi: f32) -> Result<Vec<Slanted>, RunError> {
         let (w, h) = (page.width as f32, page.height as f32);
         let mut scale = (self.dpi / dpi).min(1.0);
         scale = scale

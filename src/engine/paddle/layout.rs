@@ -66,7 +66,7 @@ impl Layout {
     }
 
     /// Regions in reading order, without those that repeat another.
-    pub fn of(&mut self, page: &Pixels) -> Result<Vec<Region>, RunError> {
+    pub fn of(&mut self, page: &Pixels<'_>) -> Result<Vec<Region>, RunError> {
         let square = resize(page, None, SIDE, SIDE);
         let mut data = Vec::new();
         planes(
@@ -207,7 +207,7 @@ mod tests {
         let page = Pixels {
             width: 100,
             height: 100,
-            rgb: vec![255; 30_000],
+            rgb: vec![255; 30_000].into(),
         };
         let regions = Layout::new(Box::new(Rows(rows))).of(&page).unwrap();
         let labels: Vec<_> = regions.iter().map(|r| r.label).collect();

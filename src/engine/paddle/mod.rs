@@ -125,7 +125,7 @@ impl Paddle {
         })
     }
 
-    fn read(&mut self, image: PageImage) -> Result<Reading, RunError> {
+    fn read(&mut self, image: &PageImage) -> Result<Reading, RunError> {
         let started = Instant::now();
         let dpi = image.dpi;
         let displayed = Pixels::from(image);
@@ -217,7 +217,7 @@ impl Reader for Paddle {
             rgb,
             dpi: DPI,
         };
-        self.read(image)
+        self.read(&image)
             .map(drop)
             .map_err(|e| ReadError::Machine(e.to_string()))
     }
@@ -228,7 +228,7 @@ impl Reader for Paddle {
                 (task.reply)(Err(ReadError::Cancelled));
                 continue;
             }
-            let read = self.read(task.image).map_err(|e| fault(&e.0));
+            let read = self.read(&task.image).map_err(|e| fault(&e.0));
             (task.reply)(read);
         }
     }

@@ -24,7 +24,7 @@ impl Orientation {
     }
 
     /// How the page's content is turned, clockwise.
-    pub fn of(&mut self, page: &Pixels) -> Result<Rotation, RunError> {
+    pub fn of(&mut self, page: &Pixels<'_>) -> Result<Rotation, RunError> {
         let short = f64::from(page.width.min(page.height));
         let part = short * f64::from(SIDE) / SHORT;
         let (x, y) = (

@@ -1,23 +1,34 @@
 //! Pixels on their way into tensors: resizing, turning, cropping along a line, normalising.
 
+use std::borrow::Cow;
+
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::page::{PageImage, Rotation};
 
 /// RGB, 8 bits a channel, row by row.
-#[derive(Clone, Debug, Default)]
-pub struct Pixels {
+#[derive(Clone, Debug)]
+pub struct Pixels<'a> {
     pub width: u32,
     pub height: u32,
-    pub rgb: Vec<u8>,
+    pub rgb: Cow<'a, [u8]>,
 }
 
 /// Resizes the part `[x, y, width, height]` of an image (the whole where `None`) with a bilinear
 /// filter that averages where it shrinks.
-pub fn resize(source: &Pixels, part: Option<[f64; 4]>, width: u32, height: u32) -> Pixels {
+pub fn resize(
+    source: &Pixels<'_>,
+    part: Option<[f64; 4]>,
+    width: u32,
+    height: u32,
+) -> Pixels<'static> {
     if part.is_none() && (source.width, source.height) == (width, height) {
-        return source.clone();
+        return Pixels {
+            width,
+            height,
+            rgb: source.rgb.to_vec().into(),
+        };
     }
     let mut options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     if let Some([x, y, w, h]) = part {
@@ -44,21 +55,25 @@ pub fn resize(source: &Pixels, part: Option<[f64; 4]>, width: u32, height: u32) 
             vec![255; width as usize * height as usize * 3]
         }
     };
-    Pixels { width, height, rgb }
+    Pixels {
+        width,
+        height,
+        rgb: rgb.into(),
+    }
 }
 
-impl From<PageImage> for Pixels {
-    fn from(image: PageImage) -> Self {
+impl<'a> From<&'a PageImage> for Pixels<'a> {
+    fn from(image: &'a PageImage) -> Self {
         Self {
             width: image.width,
             height: image.height,
-            rgb: image.rgb,
+            rgb: (&image.rgb[..]).into(),
         }
     }
 }
 
 /// The upright image of a page whose content is turned clockwise by `rotation`.
-pub fn upright(source: Pixels, rotation: Rotation) -> Pixels {
+pub fn upright(source: Pixels<'_>, rotation: Rotation) -> Pixels<'_> {
     let (w, h) = (source.width as usize, source.height as usize);
     if rotation == Rotation::None {
         return source;
@@ -84,7 +99,7 @@ pub fn upright(source: Pixels, rotation: Rotation) -> Pixels {
     Pixels {
         width: nw as u32,
         height: nh as u32,
-        rgb,
+        rgb: rgb.into(),
     }
 }
 
@@ -109,7 +124,7 @@ pub enum Order {
 /// Appends `[3, height, width]` values `(v / 255 - mean) / std`, each row padded with zeros to
 /// `row` values.
 pub fn planes(
-    image: &Pixels,
+    image: &Pixels<'_>,
     order: Order,
     mean: [f32; 3],
     std: [f32; 3],
@@ -183,7 +198,7 @@ impl Slanted {
 const UPRIGHT: f32 = 0.012;
 
 /// The line's pixels at `height` rows, as wide as its proportions ask, at most `max_width`.
-pub fn cut(image: &Pixels, line: &Slanted, height: u32, max_width: u32) -> Pixels {
+pub fn cut(image: &Pixels<'_>, line: &Slanted, height: u32, max_width: u32) -> Pixels<'static> {
     let (w, h) = (f64::from(image.width), f64::from(image.height));
     let wanted = |width: f64, rows: f64| {
         ((width / rows.max(1.0) * f64::from(height)).ceil() as u32).clamp(1, max_width)
@@ -221,13 +236,13 @@ pub fn cut(image: &Pixels, line: &Slanted, height: u32, max_width: u32) -> Pixel
     let flat = Pixels {
         width: lw,
         height: lh,
-        rgb,
+        rgb: rgb.into(),
     };
     resize(&flat, None, wanted(f64::from(lw), f64::from(lh)), height)
 }
 
 /// Bilinear sample at a point (pixel centres at halves); the border's colour outside.
-fn sample(image: &Pixels, x: f32, y: f32) -> [u8; 3] {
+fn sample(image: &Pixels<'_>, x: f32, y: f32) -> [u8; 3] {
     let (fx, fy) = (x - 0.5, y - 0.5);
     let (x0, y0) = (fx.floor(), fy.floor());
     let (ax, ay) = (fx - x0, fy - y0);
@@ -271,7 +286,7 @@ mod tests {
                 Pixels {
                     width: w,
                     height: h,
-                    rgb,
+                    rgb: rgb.into(),
                 },
                 rotation,
             );
@@ -303,10 +318,10 @@ mod tests {
         let turned = Pixels {
             width: 1,
             height: 2,
-            rgb: vec![255, 0, 0, 0, 0, 255],
+            rgb: vec![255, 0, 0, 0, 0, 255].into(),
         };
         assert_eq!(
-            upright(turned, Rotation::Quarter).rgb,
+            upright(turned, Rotation::Quarter).rgb.to_vec(),
             vec![255, 0, 0, 0, 0, 255]
         );
     }
@@ -332,7 +347,7 @@ mod tests {
             &Pixels {
                 width: w,
                 height: h,
-                rgb,
+                rgb: rgb.into(),
             },
             &line,
             48,

@@ -54,7 +54,7 @@ pub struct Recognise {
 
 struct Crop {
     line: usize,
-    image: Pixels,
+    image: Pixels<'static>,
 }
 
 impl Recognise {
@@ -66,7 +66,7 @@ impl Recognise {
     }
 
     /// Reads the lines; those without text are left out, the order is kept.
-    pub fn of(&mut self, page: &Pixels, lines: &[Slanted]) -> Result<Vec<Line>, RunError> {
+    pub fn of(&mut self, page: &Pixels<'_>, lines: &[Slanted]) -> Result<Vec<Line>, RunError> {
         let crops = parallel(self.graphs.len(), lines.len(), |i| {
             Ok(Crop {
                 line: i,
@@ -243,7 +243,7 @@ struct Ink {
 }
 
 impl Ink {
-    fn of(image: &Pixels, steps: usize) -> Self {
+    fn of(image: &Pixels<'_>, steps: usize) -> Self {
         let (w, h) = (image.width as usize, image.height as usize);
         let gray = |i: usize| {
             let p = &image.rgb[i * 3..i * 3 + 3];
@@ -410,7 +410,7 @@ mod tests {
                 image: Pixels {
                     width: w,
                     height: 48,
-                    rgb: vec![0; w as usize * 144],
+                    rgb: vec![0; w as usize * 144].into(),
                 },
             })
             .collect();

@@ -1,0 +1,66 @@
+//! Log files by day, with retention, and standard error for the journal.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+use crate::config;
+
+/// Flushes the files when dropped.
+pub struct Logs(#[allow(dead_code)] Option<WorkerGuard>);
+
+/// Starts logging: to `folder` where one is given, and to standard error.
+pub fn start(log: &config::Log, folder: Option<&Path>) -> Result<Logs, String> {
+    let filter = |level: &str| {
+        // ONNX Runtime speaks through tracing: its warnings about node placement help nobody.
+        let text = if level.contains(['=', ',']) {
+            level.to_owned()
+        } else {
+            format!("{level},ort=error")
+        };
+        EnvFilter::try_new(&text).map_err(|e| format!("log.level \"{level}\": {e}"))
+    };
+    let mut layers = Vec::new();
+    let mut guard = None;
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder)
+            .map_err(|e| format!("cannot create the log folder {}: {e}", folder.display()))?;
+        let files = RollingFileAppender::builder()
+            .rotation(Rotation::DAILY)
+            .filename_prefix("dropleaf")
+            .filename_suffix("log")
+            .max_log_files(log.keep.max(1))
+            .build(folder)
+            .map_err(|e| format!("cannot write to the log folder {}: {e}", folder.display()))?;
+        let (writer, held) = tracing_appender::non_blocking(files);
+        guard = Some(held);
+        let layer = fmt::layer()
+            .with_ansi(false)
+            .with_writer(writer)
+            .with_span_events(FmtSpan::NONE);
+        let layer = if log.json {
+            layer.json().boxed()
+        } else {
+            layer.with_target(false).boxed()
+        };
+        layers.push(layer.with_filter(filter(&log.level)?).boxed());
+    }
+    // The journal has its own times; a terminal's reader has a clock.
+    let stderr = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .without_time();
+    layers.push(stderr.with_filter(filter(&log.level)?).boxed());
+    tracing_subscriber::registry()
+        .with(layers)
+        .try_init()
+        .map_err(|e| e.to_string())?;
+    Ok(Logs(guard))
+}
