@@ -28,6 +28,7 @@
 //! | [`durable`] | every creation, renaming and removal of a user's file |
 //! | [`config`] | the settings as plain data |
 
+pub mod agent;
 pub mod config;
 pub mod document;
 pub mod durable;

@@ -19,6 +19,9 @@ pub enum DocumentError {
     /// The document cannot be read.
     #[error("{0}")]
     Refused(String),
+    /// There is no document in the file, or not yet.
+    #[error("{0}")]
+    Damaged(String),
     /// This page cannot be read.
     #[error("{0}")]
     PageRefused(String),
@@ -161,6 +164,7 @@ impl Child {
             tokio::time::timeout(Duration::from_secs_f64(limit), read(&mut self.stdout)).await;
         match outcome {
             Ok(Ok((Reply::Refused(why), _))) => Err(DocumentError::Refused(why)),
+            Ok(Ok((Reply::Damaged(why), _))) => Err(DocumentError::Damaged(why)),
             Ok(Ok((Reply::PageRefused(why), _))) => Err(DocumentError::PageRefused(why)),
             Ok(Ok(frame)) => Ok(frame),
             Ok(Err(_)) => Err(DocumentError::Died(self.end().await)),

@@ -51,6 +51,8 @@ pub enum Reply {
     End,
     /// The document cannot be read; a sentence for the user.
     Refused(String),
+    /// No document could be found in the file: it may still be on its way.
+    Damaged(String),
     /// This page cannot be read; others can.
     PageRefused(String),
 }

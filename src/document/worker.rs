@@ -71,11 +71,11 @@ pub fn serve(
     let sandbox = memory_mb.map_or_else(|| "none".to_owned(), sandbox::enter);
     let mut document = match open(&pdfium, &file, &passwords) {
         Ok(document) => document,
-        Err(why) => return write_frame(&mut out, &Reply::Refused(why), &[]),
+        Err(reply) => return write_frame(&mut out, &reply, &[]),
     };
     let pages = document.pages().len() as u32;
     if pages == 0 {
-        return write_frame(&mut out, &Reply::Refused("has no pages".into()), &[]);
+        return write_frame(&mut out, &Reply::Damaged("has no pages".into()), &[]);
     }
     if pages > max_pages {
         let why = format!("has {pages} pages, more than pdf.max_pages = {max_pages}");
@@ -148,25 +148,29 @@ fn open<'a>(
     pdfium: &'a Pdfium,
     file: &File,
     passwords: &[String],
-) -> Result<PdfDocument<'a>, String> {
-    let mut refused = String::new();
+) -> Result<PdfDocument<'a>, Reply> {
+    let refused = |why: &str| Reply::Refused(why.to_owned());
     for password in std::iter::once(None).chain(passwords.iter().map(|p| Some(p.as_str()))) {
-        let reader = file.try_clone().map_err(|e| e.to_string())?;
+        let reader = file
+            .try_clone()
+            .map_err(|e| Reply::Refused(format!("cannot be opened: {e}")))?;
         match pdfium.load_pdf_from_reader(reader, password) {
             Ok(document) => return Ok(document),
-            Err(PdfiumError::PdfiumLibraryInternalError(PdfiumInternalError::PasswordError)) => {
-                refused = "needs a password: add it to [pdf] passwords, then retry".into();
-            }
+            Err(PdfiumError::PdfiumLibraryInternalError(PdfiumInternalError::PasswordError)) => {}
             Err(PdfiumError::PdfiumLibraryInternalError(PdfiumInternalError::SecurityError)) => {
-                return Err("is protected by a scheme that cannot be opened".into());
+                return Err(refused("is protected by a scheme that cannot be opened"));
             }
             Err(PdfiumError::PdfiumLibraryInternalError(PdfiumInternalError::FormatError)) => {
-                return Err("is damaged: no PDF structure could be read".into());
+                return Err(Reply::Damaged(
+                    "is damaged: no PDF structure could be read".into(),
+                ));
             }
-            Err(e) => return Err(format!("cannot be read: {e}")),
+            Err(e) => return Err(Reply::Refused(format!("cannot be read: {e}"))),
         }
     }
-    Err(refused)
+    Err(refused(
+        "needs a password: add it to [pdf] passwords, then retry",
+    ))
 }
 
 fn get<'a>(document: &PdfDocument<'a>, page: u32) -> Result<PdfPage<'a>, String> {

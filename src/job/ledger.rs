@@ -258,6 +258,27 @@ impl Ledger {
         })
     }
 
+    /// Gives a job's output another name: the chosen one was taken meanwhile.
+    pub fn rename_output(&self, id: i64, path: &Path) -> Result<()> {
+        self.write(|c| {
+            let tx = c.transaction()?;
+            tx.execute(
+                "INSERT OR REPLACE INTO outputs SELECT ?2, source, IFNULL(digest,''), number FROM jobs WHERE id=?1",
+                params![id, blob(path)],
+            )?;
+            tx.execute("UPDATE jobs SET output=?2, replaces=0 WHERE id=?1", params![id, blob(path)])?;
+            tx.commit()
+        })
+    }
+
+    /// Takes back the counting of an attempt that was put off before it read anything.
+    pub fn put_off(&self, id: i64) -> Result<()> {
+        self.write(|c| {
+            c.execute("UPDATE jobs SET attempts=attempts-1 WHERE id=?1", [id])
+                .map(drop)
+        })
+    }
+
     /// Counts a death of the job's child; returns how many there were.
     pub fn child_died(&self, id: i64) -> Result<u32> {
         self.write(|c| {

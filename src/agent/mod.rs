@@ -1,0 +1,105 @@
+//! The wiring: the only room that sees the others. One document goes through the rooms in
+//! [`document`]; [`filing`] publishes and files originals, and does so again after a crash;
+//! [`runner`] keeps documents in work; [`watch`] and [`process`] feed it.
+
+mod document;
+mod filing;
+pub mod process;
+mod runner;
+mod start;
+mod verdict;
+pub mod watch;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+
+use tokio::sync::Semaphore;
+
+use crate::config::Config;
+use crate::durable::FileError;
+use crate::engine::EngineError;
+use crate::engine::resident::Resident;
+use crate::job::{Ledger, LedgerError};
+use crate::observe::progress::Progress;
+use crate::service::stop::Stop;
+
+/// What a run needs from the outside.
+#[derive(Clone, Debug)]
+pub struct Installation {
+    /// This program: document children are started from it.
+    pub exe: PathBuf,
+    /// pdfium.
+    pub pdfium: PathBuf,
+    /// ONNX Runtime's folder.
+    pub lib: PathBuf,
+    pub models: PathBuf,
+}
+
+/// Where documents come from and go to.
+#[derive(Clone, Debug)]
+struct Places {
+    inbox: PathBuf,
+    output: PathBuf,
+    /// Where originals are filed; `None` leaves them.
+    filing: Option<Filing>,
+}
+
+#[derive(Clone, Debug)]
+struct Filing {
+    done: PathBuf,
+    failed: PathBuf,
+}
+
+/// What all documents in work share.
+struct Context {
+    config: Config,
+    installation: Installation,
+    places: Places,
+    ledger: Ledger,
+    reader: Resident,
+    /// Pages on their way through the reader.
+    queue: Arc<Semaphore>,
+    stop: Stop,
+    progress: Progress,
+    /// Long documents in work.
+    long: AtomicUsize,
+    /// Pages read since the start: the sign of life.
+    pages_read: AtomicU64,
+}
+
+/// Why a command of the agent ended without doing its work.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    #[error("{what}: {why}")]
+    Config {
+        what: String,
+        why: String,
+        hint: String,
+    },
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Machine(String),
+}
+
+impl From<EngineError> for AgentError {
+    fn from(e: EngineError) -> Self {
+        match e {
+            EngineError::Config { what, why, hint } => Self::Config { what, why, hint },
+            EngineError::Machine { what, why } => Self::Machine(format!("{what}: {why}")),
+        }
+    }
+}
+
+impl From<FileError> for AgentError {
+    fn from(e: FileError) -> Self {
+        Self::Machine(e.to_string())
+    }
+}
+
+impl From<LedgerError> for AgentError {
+    fn from(e: LedgerError) -> Self {
+        Self::Machine(e.to_string())
+    }
+}

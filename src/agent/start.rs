@@ -1,0 +1,142 @@
+//! What every run begins with: folders, ledger, reader, and what an interrupted run left.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+
+use tokio::sync::Semaphore;
+
+use super::{AgentError, Context, Installation, Places, filing};
+use crate::config::Config;
+use crate::durable;
+use crate::engine::resident::{QUEUE, Resident};
+use crate::engine::{EngineError, Reader, paddle::Paddle};
+use crate::job::{Ledger, State};
+use crate::observe::event;
+use crate::observe::progress::Progress;
+use crate::output::results::{self, Around};
+use crate::output::stage;
+use crate::service::stop::Stop;
+
+/// Creates a folder and shows that it can be written to.
+pub fn writable(what: &str, folder: &Path) -> Result<(), AgentError> {
+    let config = |why: String| AgentError::Config {
+        what: format!("{what} {}", folder.display()),
+        why,
+        hint:
+            "create it and give it to the user that runs dropleaf, or name another in the settings"
+                .into(),
+    };
+    durable::create_dir_all(folder).map_err(|e| config(e.source.to_string()))?;
+    tempfile::Builder::new()
+        .prefix(".dropleaf-")
+        .tempfile_in(folder)
+        .map(drop)
+        .map_err(|e| config(format!("cannot be written to: {e}")))
+}
+
+/// Loads the engine that the settings name. Blocks for seconds.
+pub fn load(installation: &Installation, config: &Config) -> Result<Box<dyn Reader>, EngineError> {
+    Ok(Box::new(Paddle::load(
+        &installation.lib,
+        &installation.models,
+        &config.engine,
+    )?))
+}
+
+/// Starts the reader on its thread.
+async fn resident(installation: &Installation, config: &Config) -> Result<Resident, AgentError> {
+    let (installation, config) = (installation.clone(), config.clone());
+    let started =
+        tokio::task::spawn_blocking(move || Resident::start(move || load(&installation, &config)));
+    Ok(started
+        .await
+        .map_err(|e| AgentError::Machine(e.to_string()))??)
+}
+
+pub async fn context(
+    config: Config,
+    installation: Installation,
+    places: Places,
+    ledger: Ledger,
+    progress: Progress,
+    stop: Stop,
+) -> Result<Arc<Context>, AgentError> {
+    if !installation.pdfium.is_file() {
+        return Err(AgentError::Config {
+            what: "pdfium".into(),
+            why: format!("{} is not there", installation.pdfium.display()),
+            hint: "run packaging/fetch-assets".into(),
+        });
+    }
+    let reader = resident(&installation, &config).await?;
+    Ok(Arc::new(Context {
+        config,
+        installation,
+        places,
+        ledger,
+        reader,
+        queue: Arc::new(Semaphore::new(QUEUE)),
+        stop,
+        progress,
+        long: AtomicUsize::new(0),
+        pages_read: AtomicU64::new(0),
+    }))
+}
+
+/// Finishes what an interrupted run had decided; clears what it had begun.
+pub fn recover(ctx: &Context) -> Result<(), AgentError> {
+    let mut staged = Vec::new();
+    for job in ctx.ledger.open_jobs()? {
+        let done = match job.state {
+            State::Publishing => {
+                event::recovered(&job.source, "publishing");
+                filing::publish(ctx, &job)
+            }
+            State::Failing => {
+                event::recovered(&job.source, "filing");
+                filing::file_failed(ctx, &job)
+            }
+            _ => continue,
+        };
+        if let Err(why) = done {
+            // Tried again at the next start; its staged output is kept.
+            staged.push(job.id);
+            tracing::error!("{}: {why}", job.source.display());
+        }
+    }
+    Ok(stage::sweep(&ctx.places.output, &staged)?)
+}
+
+/// Writes `processing_results.json`.
+pub fn write_results(ctx: &Context, start_time: &str, stopped: bool) -> Result<(), AgentError> {
+    let counts = ctx.ledger.counts()?;
+    let finished = ctx.ledger.finished(ctx.config.output.results_limit)?;
+    let now = now();
+    let around = Around {
+        start_time,
+        input_directory: &ctx.places.inbox,
+        output_directory: &ctx.places.output,
+        waiting: if stopped { 0 } else { counts.open },
+        successful: counts.done,
+        failed: counts.failed,
+        now: &now,
+    };
+    let files = finished.iter().map(|f| {
+        (
+            f.index,
+            f.source.to_string_lossy().into_owned(),
+            f.summary.as_str(),
+        )
+    });
+    durable::write_atomic(
+        &ctx.places.output.join(results::FILE),
+        results::render(&around, files).as_bytes(),
+    )?;
+    Ok(())
+}
+
+/// ISO 8601 with zone.
+pub fn now() -> String {
+    jiff::Zoned::now().strftime("%FT%T%.3f%:z").to_string()
+}
