@@ -166,6 +166,17 @@ impl Default for Engine {
     }
 }
 
+impl Engine {
+    /// Name of the model pack's folder.
+    pub fn pack(&self) -> &str {
+        if self.model.is_empty() {
+            &self.name
+        } else {
+            &self.model
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Output {

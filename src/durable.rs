@@ -293,6 +293,13 @@ pub fn shortened(name: &OsStr, room: usize) -> OsString {
     OsString::from_vec(bytes[..keep].to_vec())
 }
 
+/// The path of a file that accompanies `path`: its name with `suffix`, kept within 255 bytes.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = shortened(path.file_name().unwrap_or_default(), 255 - suffix.len());
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
 /// Moves `from` into `folder` under the first free numbered form of `name`, starting at `first`.
 pub fn move_into(from: &Path, folder: &Path, name: &OsStr, first: u32) -> Result<PathBuf> {
     create_dir_all(folder)?;

@@ -29,6 +29,7 @@
 //! | [`config`] | the settings as plain data |
 
 pub mod agent;
+pub mod cli;
 pub mod config;
 pub mod document;
 pub mod durable;

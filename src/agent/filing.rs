@@ -116,10 +116,8 @@ pub fn file_failed(ctx: &Context, job: &Job) -> Result<(), String> {
                 });
                 let mut bytes = serde_json::to_vec_pretty(&reason).map_err(|e| text(&e))?;
                 bytes.push(b'\n');
-                let mut name =
-                    durable::shortened(to.file_name().unwrap_or_default(), 255 - REASON.len());
-                name.push(REASON);
-                durable::write_atomic(&to.with_file_name(name), &bytes).map_err(|e| text(&e))?;
+                durable::write_atomic(&durable::beside(&to, REASON), &bytes)
+                    .map_err(|e| text(&e))?;
                 entry.original_moved_to = Some(to.to_string_lossy().into_owned());
             }
         }

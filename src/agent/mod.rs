@@ -2,6 +2,7 @@
 //! [`document`]; [`filing`] publishes and files originals, and does so again after a crash;
 //! [`runner`] keeps documents in work; [`watch`] and [`process`] feed it.
 
+pub mod check;
 mod document;
 mod filing;
 pub mod process;
@@ -9,6 +10,8 @@ mod runner;
 mod start;
 mod verdict;
 pub mod watch;
+
+pub use filing::REASON;
 
 use std::path::PathBuf;
 use std::sync::Arc;

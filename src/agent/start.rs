@@ -35,6 +35,15 @@ pub fn writable(what: &str, folder: &Path) -> Result<(), AgentError> {
         .map_err(|e| config(format!("cannot be written to: {e}")))
 }
 
+/// pdfium is missing.
+pub fn no_pdfium(installation: &Installation) -> AgentError {
+    AgentError::Config {
+        what: "pdfium".into(),
+        why: format!("{} is not there", installation.pdfium.display()),
+        hint: "run packaging/fetch-assets".into(),
+    }
+}
+
 /// Loads the engine that the settings name. Blocks for seconds.
 pub fn load(installation: &Installation, config: &Config) -> Result<Box<dyn Reader>, EngineError> {
     Ok(Box::new(Paddle::load(
@@ -63,11 +72,7 @@ pub async fn context(
     stop: Stop,
 ) -> Result<Arc<Context>, AgentError> {
     if !installation.pdfium.is_file() {
-        return Err(AgentError::Config {
-            what: "pdfium".into(),
-            why: format!("{} is not there", installation.pdfium.display()),
-            hint: "run packaging/fetch-assets".into(),
-        });
+        return Err(no_pdfium(&installation));
     }
     let reader = resident(&installation, &config).await?;
     Ok(Arc::new(Context {

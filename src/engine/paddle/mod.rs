@@ -49,11 +49,7 @@ pub struct Paddle {
 impl Paddle {
     /// Loads the pack in `models` that `engine` names, with the library in `lib`.
     pub fn load(lib: &Path, models: &Path, engine: &config::Engine) -> Result<Self, EngineError> {
-        let folder = models.join(if engine.model.is_empty() {
-            "paddle"
-        } else {
-            &engine.model
-        });
+        let folder = models.join(engine.pack());
         let pack = Pack::open(&folder, "paddle")?;
         let runtime = Runtime::load(lib, engine.device, engine.threads)?;
         if runtime.has_cuda() {

@@ -1,0 +1,57 @@
+//! `dropleaf process`.
+
+use std::path::PathBuf;
+
+use super::{CONFIGURATION, Failure, Overrides, SOME_FAILED};
+use crate::agent;
+use crate::observe::logs;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// PDF files, or folders with all below them
+    #[arg(required = true, value_name = "FILE|DIR")]
+    inputs: Vec<PathBuf>,
+    /// Where the outputs go; subfolders are mirrored
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// Exit status of a run that a signal ended.
+const INTERRUPTED: u8 = 130;
+
+pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
+    let (mut config, _) = super::load(file)?;
+    a.overrides.apply(&mut config);
+    config.validate().map_err(Failure::config)?;
+    let installation = super::installation(&config)?;
+    let _logs = logs::start(&config.log, None).map_err(|message| Failure {
+        code: CONFIGURATION,
+        message,
+        hint: None,
+    })?;
+    let sum = super::run(agent::process::process(
+        config,
+        installation,
+        &a.inputs,
+        &a.out,
+    ))??;
+    eprintln!(
+        "{} done, {} failed: {}",
+        sum.done,
+        sum.failed,
+        a.out.join("processing_results.json").display()
+    );
+    Ok(match sum {
+        _ if sum.stopped => {
+            eprintln!("interrupted; the same command goes on where this one stopped");
+            INTERRUPTED
+        }
+        _ if sum.failed > 0 => {
+            eprintln!("why: {}", a.out.join("failed.json").display());
+            SOME_FAILED
+        }
+        _ => 0,
+    })
+}

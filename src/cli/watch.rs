@@ -1,0 +1,52 @@
+//! `dropleaf watch`.
+
+use std::path::PathBuf;
+
+use super::{CONFIGURATION, Failure, Overrides, SOME_FAILED};
+use crate::agent;
+use crate::observe::{event, logs};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// End when every document in the inbox is done or failed
+    #[arg(long)]
+    once: bool,
+    #[arg(long, value_name = "DIR")]
+    inbox: Option<PathBuf>,
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    #[arg(long, value_name = "DIR")]
+    done: Option<PathBuf>,
+    #[arg(long, value_name = "DIR")]
+    failed: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
+    let (mut config, source) = super::load(file)?;
+    let folders = &mut config.folders;
+    let named = [
+        (&mut folders.inbox, a.inbox),
+        (&mut folders.output, a.output),
+        (&mut folders.done, a.done),
+        (&mut folders.failed, a.failed),
+    ];
+    for (folder, named) in named {
+        if let Some(named) = named {
+            *folder = std::path::absolute(&named)
+                .map_err(|e| Failure::config(format!("{}: {e}", named.display())))?;
+        }
+    }
+    a.overrides.apply(&mut config);
+    config.validate().map_err(Failure::config)?;
+    let installation = super::installation(&config)?;
+    let _logs = logs::start(&config.log, Some(&config.folders.log)).map_err(|message| Failure {
+        code: CONFIGURATION,
+        message,
+        hint: None,
+    })?;
+    event::configuration(&super::named(&source));
+    let any_failed = super::run(agent::watch::watch(config, installation, a.once))??;
+    Ok(if a.once && any_failed { SOME_FAILED } else { 0 })
+}
