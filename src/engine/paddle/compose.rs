@@ -1,6 +1,7 @@
 //! Lines into regions: blocks in reading order. Pure.
 
 use super::layout::{Region, area, intersection};
+use super::pixels::Slanted;
 use super::recognise::Line;
 use crate::page::Role;
 
@@ -95,6 +96,54 @@ pub fn compose(regions: &[Region], lines: &[Line], width: f32, height: f32) -> V
         );
     }
     blocks
+}
+
+/// Cuts lines that run over the gap between two regions side by side: where columns stand close,
+/// detection takes two lines for one. `width` and `height` as for [`compose`].
+pub fn split(lines: &[Slanted], regions: &[Region], width: f32, height: f32) -> Vec<Slanted> {
+    let mut out = Vec::with_capacity(lines.len());
+    for line in lines {
+        let [x1, _, x2, _] = line.bounds();
+        let middle = line.cy / height;
+        let mut spans: Vec<(f32, f32)> = regions
+            .iter()
+            .filter(|r| (r.at[1]..=r.at[3]).contains(&middle) && line.angle.abs() < LEVEL)
+            .map(|r| (r.at[0] * width, r.at[2] * width))
+            .filter(|&(a, b)| b.min(x2) - a.max(x1) > line.height)
+            .collect();
+        spans.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut from = x1;
+        let mut end = f32::MIN;
+        for &(a, b) in &spans {
+            // Regions that overlap are not columns.
+            if end > f32::MIN && a > end - 0.3 * line.height {
+                let cut = (a + end) / 2.0;
+                out.push(piece(line, from, cut));
+                from = cut;
+            }
+            end = end.max(b);
+        }
+        out.push(if from > x1 {
+            piece(line, from, x2)
+        } else {
+            *line
+        });
+    }
+    out
+}
+
+/// Slant up to which a line counts as level: radians.
+const LEVEL: f32 = 0.05;
+
+/// The part of a level line between two heights of x.
+fn piece(line: &Slanted, x1: f32, x2: f32) -> Slanted {
+    let cx = (x1 + x2) / 2.0;
+    Slanted {
+        cx,
+        cy: line.cy + (cx - line.cx) * line.angle.tan(),
+        width: x2 - x1,
+        ..*line
+    }
 }
 
 fn is_figure(label: &str) -> bool {
@@ -262,7 +311,6 @@ fn unspaced(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pixels::Slanted;
     use super::*;
 
     fn line(x1: f32, y1: f32, x2: f32, y2: f32, text: &str) -> Line {
@@ -313,6 +361,29 @@ mod tests {
                 "in no region"
             ]
         );
+    }
+
+    #[test]
+    fn a_line_over_two_columns_is_cut_between_them() {
+        let regions = [
+            region("text", 0.0, 0.0, 0.48, 0.5),
+            region("text", 0.52, 0.0, 1.0, 0.5),
+        ];
+        let lines = [
+            line(10.0, 210.0, 990.0, 240.0, "").at,
+            line(10.0, 600.0, 990.0, 630.0, "").at,
+        ];
+        let cut = split(&lines, &regions, 1000.0, 1000.0);
+        let xs: Vec<_> = cut
+            .iter()
+            .map(|l| (l.bounds()[0].round(), l.bounds()[2].round()))
+            .collect();
+        assert_eq!(xs, [(10.0, 500.0), (500.0, 990.0), (10.0, 990.0)]);
+        let over = [
+            region("text", 0.0, 0.0, 0.7, 0.5),
+            region("text", 0.4, 0.0, 1.0, 0.5),
+        ];
+        assert_eq!(split(&lines[..1], &over, 1000.0, 1000.0).len(), 1);
     }
 
     #[test]

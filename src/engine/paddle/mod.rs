@@ -131,11 +131,12 @@ impl Paddle {
         laps.lap("orientation");
         let regions = self.layout.of(&page)?;
         laps.lap("layout");
-        let boxes = self.detect.of(&page, dpi)?;
+        let (width, height) = (page.width as f32, page.height as f32);
+        let boxes = compose::split(&self.detect.of(&page, dpi)?, &regions, width, height);
         laps.lap("detection");
         let lines = self.recognise.of(&page, &boxes)?;
         laps.lap("recognition");
-        let blocks = compose::compose(&regions, &lines, page.width as f32, page.height as f32)
+        let blocks = compose::compose(&regions, &lines, width, height)
             .into_iter()
             .map(|placed| {
                 let [x1, y1, x2, y2] = to_displayed(placed.at, rotation);

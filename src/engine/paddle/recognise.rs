@@ -302,7 +302,7 @@ fn decode(scores: &[f32], classes: usize, alphabet: &Alphabet, ink: &Ink) -> (St
     let limit = word_gap(&gaps);
     for (i, &(_, class)) in marks.iter().enumerate() {
         let mark = alphabet.0.get(class).map_or("", String::as_str);
-        if i > 0 && gaps[i - 1] >= limit && spaced(&text) && spaced(mark) {
+        if i > 0 && gaps[i - 1] >= limit && spaced(&text) && spaced(mark) && !clings(&text, mark) {
             text.push(' ');
         }
         text.push_str(mark);
@@ -332,6 +332,17 @@ fn spaced(text: &str) -> bool {
             || ('\u{a1}'..='\u{52f}').contains(&c)
             || ('\u{2010}'..='\u{2027}').contains(&c)
     })
+}
+
+/// Whether no space belongs between the two whatever the gap: before closing marks, after opening
+/// ones.
+fn clings(text: &str, mark: &str) -> bool {
+    const CLOSING: &str = ".,;:!?)]}%\u{2019}\u{201d}\u{bb}'\"";
+    const OPENING: &str = "([{\u{2018}\u{201c}\u{ab}";
+    text.chars()
+        .next_back()
+        .is_some_and(|c| OPENING.contains(c))
+        || mark.chars().next().is_some_and(|c| CLOSING.contains(c))
 }
 
 /// Index and value of the largest; the first of equals.
