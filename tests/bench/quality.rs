@@ -1,0 +1,235 @@
+//! How well born-digital pages are read, held against the PDF's own characters.
+//!
+//! `cargo bench --bench quality -- FOLDER [NAME...]`: FOLDER holds PDF files, NAMEs choose some.
+//! The engine never sees the text layer. Per file:
+//!
+//! - `inside`: share of the page's characters whose middle lies in some block's box;
+//! - `CER`: edit distance between a block's text and the characters in its box, over the number of
+//!   those characters; white space left out;
+//! - `WER`: the same by words.
+//!
+//! The texts of blocks are compared whose order of characters is that of reading: not tables,
+//! formulas, pictures. Both sides are brought to NFKC, quotes and dashes to their ASCII forms, and
+//! words divided at a line's end are put together.
+
+use std::path::{Path, PathBuf};
+
+use dropleaf::config::{self, Config};
+use dropleaf::document::Child;
+use dropleaf::engine::Reader;
+use dropleaf::engine::paddle::Paddle;
+use dropleaf::engine::resident::Resident;
+use dropleaf::engine::{Cancel, ReadTask};
+use dropleaf::page::{Block, PageChar, Role};
+use unicode_normalization::UnicodeNormalization;
+
+#[derive(Default)]
+struct Sums {
+    chars: usize,
+    inside: usize,
+    compared: usize,
+    edits: usize,
+    words: usize,
+    word_edits: usize,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1).filter(|a| a != "--bench");
+    let folder = PathBuf::from(
+        args.next()
+            .ok_or("usage: cargo bench --bench quality -- FOLDER [NAME...]")?,
+    );
+    let mut names: Vec<String> = args.collect();
+    if names.is_empty() {
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == "pdf") {
+                names.extend(path.file_stem().and_then(|s| s.to_str()).map(str::to_owned));
+            }
+        }
+        names.sort();
+    }
+    let mut config = Config::default();
+    config.folders.fill()?;
+    let data = config.folders.data.clone();
+    let engine = config.engine.clone();
+    let lib = data.join("lib");
+    let reader = Resident::start({
+        let (lib, models) = (lib.clone(), data.join("models"));
+        move || Ok(Box::new(Paddle::load(&lib, &models, &engine)?) as Box<dyn Reader>)
+    })?;
+    println!(
+        "{:32} {:>5} {:>7} {:>7} {:>7} {:>7}",
+        "file", "pages", "chars", "inside", "CER", "WER"
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    for name in names {
+        let path = std::path::absolute(folder.join(format!("{name}.pdf")))?;
+        let (pages, sums) =
+            runtime.block_on(file(&path, &lib.join("libpdfium.so"), &config.pdf, &reader))?;
+        let share = |a: usize, b: usize| a as f64 / (b.max(1)) as f64;
+        println!(
+            "{name:32} {pages:5} {:7} {:7.4} {:7.4} {:7.4}",
+            sums.chars,
+            share(sums.inside, sums.chars),
+            share(sums.edits, sums.compared),
+            share(sums.word_edits, sums.words)
+        );
+    }
+    Ok(())
+}
+
+async fn file(
+    path: &Path,
+    pdfium: &Path,
+    pdf: &config::Pdf,
+    reader: &Resident,
+) -> Result<(u32, Sums), Box<dyn std::error::Error>> {
+    let mut child = Child::spawn(Path::new(env!("CARGO_BIN_EXE_dropleaf")), pdfium, pdf)?;
+    let pages = child.open(path).await?.pages;
+    let mut sums = Sums::default();
+    for page in 0..pages {
+        let chars = child.chars(page).await?.chars;
+        let image = child.render(page, reader.wish).await?;
+        let (answer, reading) = std::sync::mpsc::sync_channel(1);
+        reader.submit(ReadTask {
+            image: image.into(),
+            chars: None,
+            cancel: Cancel::default(),
+            reply: Box::new(move |read| {
+                let _ = answer.send(read);
+            }),
+        });
+        compare(&chars, &reading.recv()??.blocks, &mut sums);
+    }
+    Ok((pages, sums))
+}
+
+/// Whether a block's characters stand in reading order.
+fn compared(block: &Block) -> bool {
+    !matches!(
+        block.role(),
+        Role::Table | Role::Figure | Role::Formula | Role::FormulaNumber | Role::Code
+    ) && !block.label.ends_with("_image")
+}
+
+fn compare(chars: &[PageChar], blocks: &[Block], sums: &mut Sums) {
+    let mut texts = vec![String::new(); blocks.len()];
+    let mut last: Option<usize> = None;
+    for c in chars {
+        if c.ch.is_whitespace() || c.ch.is_control() {
+            // pdfium marks a hyphen that divides a word by U+0002.
+            let mark = if c.ch == '\u{2}' {
+                '\u{ad}'
+            } else if c.ch == '\n' || c.ch == '\r' {
+                '\n'
+            } else {
+                ' '
+            };
+            if let Some(i) = last {
+                texts[i].push(mark);
+            }
+            continue;
+        }
+        sums.chars += 1;
+        let (x, y) = ((c.x1 + c.x2) / 2.0, (c.y1 + c.y2) / 2.0);
+        let home = blocks
+            .iter()
+            .enumerate()
+            .filter_map(|(i, b)| {
+                let holds = b.boxes.iter().any(|b| {
+                    let [x1, y1, x2, y2] = b.fractions();
+                    (x1..=x2).contains(&x) && (y1..=y2).contains(&y)
+                });
+                let area: f32 = b
+                    .boxes
+                    .iter()
+                    .map(|b| {
+                        let [x1, y1, x2, y2] = b.fractions();
+                        (x2 - x1) * (y2 - y1)
+                    })
+                    .sum();
+                holds.then_some((i, area))
+            })
+            .min_by(|a, b| a.1.total_cmp(&b.1))
+            .map(|(i, _)| i);
+        if let Some(i) = home {
+            sums.inside += 1;
+            if last != Some(i) {
+                if let Some(before) = last {
+                    texts[before].push('\n');
+                }
+                texts[i].push('\n');
+            }
+            texts[i].push(c.ch);
+        }
+        last = home;
+    }
+    for (block, text) in blocks.iter().zip(&texts) {
+        if !compared(block) {
+            continue;
+        }
+        let truth = plain(&undivided(text));
+        let read = plain(block.content.trim_start_matches(['#', ' ']));
+        let (a, b) = (squeezed(&truth), squeezed(&read));
+        sums.compared += a.len();
+        sums.edits += strsim::generic_levenshtein(&a, &b);
+        let (a, b): (Vec<&str>, Vec<&str>) = (
+            truth.split_whitespace().collect(),
+            read.split_whitespace().collect(),
+        );
+        sums.words += a.len();
+        let edits = strsim::generic_levenshtein(&a, &b);
+        sums.word_edits += edits;
+        if std::env::var_os("QUALITY_SHOW").is_some() && edits > 0 {
+            println!(
+                "--- {} {edits}\n  pdf: {}\n  ocr: {}",
+                block.label,
+                a.join(" "),
+                b.join(" ")
+            );
+        }
+    }
+}
+
+/// Puts words together that a line's end divided.
+fn undivided(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let mut out = String::new();
+    let mut i = 0;
+    while i < chars.len() {
+        let mut next = i + 1;
+        while next < chars.len() && chars[next].is_whitespace() {
+            next += 1;
+        }
+        let divides = chars[i] == '\u{ad}'
+            || matches!(chars[i], '-' | '\u{2010}')
+                && chars[i + 1..next].contains(&'\n')
+                && out.chars().next_back().is_some_and(char::is_lowercase)
+                && chars.get(next).is_some_and(|c| c.is_lowercase());
+        if divides {
+            i = next;
+        } else {
+            out.push(chars[i]);
+            i += 1;
+        }
+    }
+    out
+}
+
+fn plain(text: &str) -> String {
+    text.nfkc()
+        .map(|c| match c {
+            '\u{2018}' | '\u{2019}' | '\u{b4}' | '`' => '\'',
+            '\u{201c}' | '\u{201d}' => '"',
+            '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
+            c => c,
+        })
+        .collect()
+}
+
+fn squeezed(text: &str) -> Vec<char> {
+    text.chars().filter(|c| !c.is_whitespace()).collect()
+}
