@@ -1,5 +1,6 @@
 //! The whole program with the real default models: arrivals of every kind, crashes at every durable
 //! step, killed processes.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

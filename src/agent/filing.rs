@@ -104,22 +104,21 @@ pub fn file_failed(ctx: &Context, job: &Job) -> Result<(), String> {
         let mut entry = entry(job)?;
         durable::remove_dir_all(&stage::folder(&ctx.places.output, job.id))
             .map_err(|e| text(&e))?;
-        if let Some(Filing { failed, .. }) = &ctx.places.filing {
-            if let Some(to) = file(ctx, job, failed)? {
-                let reason = json!({
-                    "file": job.source.to_string_lossy(),
-                    "reason": entry.error,
-                    "what_to_do": "mend the cause, then: dropleaf retry NAME",
-                    "failed_at": entry.processed_at,
-                    "attempts": entry.attempts,
-                    "pages": entry.pages,
-                });
-                let mut bytes = serde_json::to_vec_pretty(&reason).map_err(|e| text(&e))?;
-                bytes.push(b'\n');
-                durable::write_atomic(&durable::beside(&to, REASON), &bytes)
-                    .map_err(|e| text(&e))?;
-                entry.original_moved_to = Some(to.to_string_lossy().into_owned());
-            }
+        if let Some(Filing { failed, .. }) = &ctx.places.filing
+            && let Some(to) = file(ctx, job, failed)?
+        {
+            let reason = json!({
+                "file": job.source.to_string_lossy(),
+                "reason": entry.error,
+                "what_to_do": "mend the cause, then: dropleaf retry NAME",
+                "failed_at": entry.processed_at,
+                "attempts": entry.attempts,
+                "pages": entry.pages,
+            });
+            let mut bytes = serde_json::to_vec_pretty(&reason).map_err(|e| text(&e))?;
+            bytes.push(b'\n');
+            durable::write_atomic(&durable::beside(&to, REASON), &bytes).map_err(|e| text(&e))?;
+            entry.original_moved_to = Some(to.to_string_lossy().into_owned());
         }
         let summary = serde_json::to_string(&entry).map_err(|e| text(&e))?;
         ctx.ledger

@@ -18,7 +18,7 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     let (mut config, source) = super::load(file)?;
     a.overrides.apply(&mut config);
     config.validate().map_err(Failure::config)?;
-    let installation = super::installation(&config)?;
+    let installation = super::installation(&config);
     println!("settings   {}", super::named(&source));
     println!(
         "library    {}",

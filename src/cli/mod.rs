@@ -179,15 +179,15 @@ fn named(source: &Source) -> String {
 }
 
 /// Where libraries and models are.
-fn installation(config: &Config) -> Result<Installation, Failure> {
+fn installation(config: &Config) -> Installation {
     let data = &config.folders.data;
-    Ok(Installation {
-        exe: std::env::current_exe()
-            .map_err(|e| Failure::machine(format!("this program's own path: {e}")))?,
+    Installation {
+        // This very program, also when an update has replaced its file meanwhile.
+        exe: "/proc/self/exe".into(),
         pdfium: data.join("lib/libpdfium.so"),
         lib: data.join("lib"),
         models: data.join("models"),
-    })
+    }
 }
 
 /// Runs the shell: signals, timers, child processes.

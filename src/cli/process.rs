@@ -25,7 +25,7 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     let (mut config, _) = super::load(file)?;
     a.overrides.apply(&mut config);
     config.validate().map_err(Failure::config)?;
-    let installation = super::installation(&config)?;
+    let installation = super::installation(&config);
     let _logs = logs::start(&config.log, None).map_err(|message| Failure {
         code: CONFIGURATION,
         message,

@@ -40,7 +40,7 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     }
     a.overrides.apply(&mut config);
     config.validate().map_err(Failure::config)?;
-    let installation = super::installation(&config)?;
+    let installation = super::installation(&config);
     let _logs = logs::start(&config.log, Some(&config.folders.log)).map_err(|message| Failure {
         code: CONFIGURATION,
         message,

@@ -56,6 +56,7 @@ impl Child {
     /// Starts `exe document-worker` with an almost empty environment.
     pub fn spawn(exe: &Path, library: &Path, config: &config::Pdf) -> Result<Self, DocumentError> {
         let mut process = Command::new(exe)
+            .arg0("dropleaf")
             .arg("document-worker")
             .arg("--library")
             .arg(library)

@@ -326,7 +326,7 @@ fn write(
             }
         })
         .collect();
-    let displayed_height = if place.rotate % 180 == 0 {
+    let displayed_height = if place.rotate.is_multiple_of(180) {
         place.top - place.bottom
     } else {
         place.right - place.left

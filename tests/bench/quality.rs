@@ -9,7 +9,8 @@
 //! - `WER`: the same by words.
 //!
 //! The texts of blocks are compared whose order of characters is that of reading: not tables,
-//! formulas, pictures. Both sides are brought to NFKC, quotes and dashes to their ASCII forms, and
+//! formulas, pictures. A visible gap between two characters separates words as a space does: many
+//! PDF files hold none. Both sides are brought to NFKC, quotes and dashes to their ASCII forms, and
 //! words divided at a line's end are put together.
 
 use std::path::{Path, PathBuf};
@@ -118,6 +119,7 @@ fn compared(block: &Block) -> bool {
 fn compare(chars: &[PageChar], blocks: &[Block], sums: &mut Sums) {
     let mut texts = vec![String::new(); blocks.len()];
     let mut last: Option<usize> = None;
+    let mut before: Option<&PageChar> = None;
     for c in chars {
         if c.ch.is_whitespace() || c.ch.is_control() {
             // pdfium marks a hyphen that divides a word by U+0002.
@@ -163,8 +165,12 @@ fn compare(chars: &[PageChar], blocks: &[Block], sums: &mut Sums) {
                 }
                 texts[i].push('\n');
             }
+            if last == Some(i) && before.is_some_and(|b| gap(b, c)) {
+                texts[i].push(' ');
+            }
             texts[i].push(c.ch);
         }
+        before = Some(c);
         last = home;
     }
     for (block, text) in blocks.iter().zip(&texts) {
@@ -192,6 +198,13 @@ fn compare(chars: &[PageChar], blocks: &[Block], sums: &mut Sums) {
             );
         }
     }
+}
+
+/// Whether two characters of one line, one after the other, stand apart as words do: by a quarter
+/// of their mean advance (a space of common fonts is half of it, kerning a tenth).
+fn gap(a: &PageChar, b: &PageChar) -> bool {
+    let level = a.y1.max(b.y1) < a.y2.min(b.y2);
+    level && b.x1 - a.x2 > 0.25 * ((a.x2 - a.x1) + (b.x2 - b.x1)) / 2.0
 }
 
 /// Puts words together that a line's end divided.

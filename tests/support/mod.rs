@@ -1,6 +1,6 @@
 //! What the tests of the whole program share: a place with folders, PDF files made here, a
 //! running agent. The libraries and models are those of the data folder (packaging/fetch-assets).
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

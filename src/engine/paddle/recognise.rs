@@ -52,6 +52,9 @@ pub struct Recognise {
     alphabet: Alphabet,
 }
 
+/// Number of a line, its text, its score.
+type Read = (usize, String, f32);
+
 struct Crop {
     line: usize,
     image: Pixels<'static>,
@@ -88,7 +91,7 @@ impl Recognise {
         Ok(out.into_iter().flatten().collect())
     }
 
-    fn run(&self, batches: &[Vec<Crop>]) -> Result<Vec<Vec<(usize, String, f32)>>, RunError> {
+    fn run(&self, batches: &[Vec<Crop>]) -> Result<Vec<Vec<Read>>, RunError> {
         parallel(self.graphs.len(), batches.len(), |i| {
             let batch = &batches[i];
             let columns = columns(batch.iter().map(|c| c.image.width).max().unwrap_or(1));
@@ -302,6 +305,10 @@ fn decode(scores: &[f32], classes: usize, alphabet: &Alphabet, ink: &Ink) -> (St
     let limit = word_gap(&gaps);
     for (i, &(_, class)) in marks.iter().enumerate() {
         let mark = alphabet.0.get(class).map_or("", String::as_str);
+        // A narrow 1 has much room around it: digits stand further apart before they are two numbers.
+        let digits = text.ends_with(|c: char| c.is_ascii_digit())
+            && mark.starts_with(|c: char| c.is_ascii_digit());
+        let limit = if digits { 2 * limit } else { limit };
         if i > 0 && gaps[i - 1] >= limit && spaced(&text) && spaced(mark) && !clings(&text, mark) {
             text.push(' ');
         }
@@ -408,6 +415,21 @@ mod tests {
             decode(&[3, 0, 3, 0, 3, 3]),
             "\u{4e00}\u{4e00}\u{4e00}",
             "no spaces in Chinese"
+        );
+    }
+
+    #[test]
+    fn a_narrow_digit_is_not_a_number_of_its_own() {
+        let alphabet = Alphabet::new("1\na");
+        let mut ink = all_ink(6);
+        ink.columns[18..28].fill(false);
+        assert_eq!(
+            decode(&path(4, &[0, 1, 0, 0, 1, 0]), 4, &alphabet, &ink).0,
+            "11"
+        );
+        assert_eq!(
+            decode(&path(4, &[0, 2, 0, 0, 2, 0]), 4, &alphabet, &ink).0,
+            "a a"
         );
     }
 
