@@ -328,7 +328,10 @@ fn word_gap(gaps: &[usize]) -> usize {
     // it; letter-spaced lines (headings) have gaps everywhere, so the median is taken off.
     let mut sorted = gaps.to_vec();
     sorted.sort_unstable();
-    let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
+    let median = sorted
+        .get(sorted.len().saturating_sub(1) / 2)
+        .copied()
+        .unwrap_or(0);
     8.max(median * 2 + 3)
 }
 
@@ -422,14 +425,14 @@ mod tests {
     fn a_narrow_digit_is_not_a_number_of_its_own() {
         let alphabet = Alphabet::new("1\na");
         let mut ink = all_ink(6);
-        ink.columns[18..28].fill(false);
+        ink.columns[23..33].fill(false); // between steps 2 and 4
         assert_eq!(
-            decode(&path(4, &[0, 1, 0, 0, 1, 0]), 4, &alphabet, &ink).0,
-            "11"
+            decode(&path(4, &[1, 0, 1, 0, 1, 0]), 4, &alphabet, &ink).0,
+            "111"
         );
         assert_eq!(
-            decode(&path(4, &[0, 2, 0, 0, 2, 0]), 4, &alphabet, &ink).0,
-            "a a"
+            decode(&path(4, &[2, 0, 2, 0, 2, 0]), 4, &alphabet, &ink).0,
+            "aa a"
         );
     }
 
