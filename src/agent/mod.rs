@@ -1,6 +1,6 @@
 //! The wiring: the only room that sees the others. One document goes through the rooms in
-//! [`document`]; [`filing`] publishes and files originals, and does so again after a crash;
-//! [`runner`] keeps documents in work; [`watch`] and [`process`] feed it.
+//! `document`; `filing` publishes and files originals, and does so again after a crash;
+//! `runner` keeps documents in work; [`watch`] and [`process`] feed it.
 
 pub mod check;
 mod document;
