@@ -69,9 +69,15 @@ impl From<LedgerError> for Halt {
     }
 }
 
-/// Takes a waiting job to its end.
+/// Takes a job to its end; one that was decided before an interruption or a fault of the machine
+/// is published or filed.
 pub async fn run(ctx: &Arc<Context>, job: Job) -> End {
-    match attempt(ctx, job).await {
+    let ended = match job.state {
+        State::Publishing => filing::publish(ctx, &job).map(|()| End::Done),
+        State::Failing => filing::file_failed(ctx, &job).map(|()| End::Failed),
+        _ => attempt(ctx, job).await,
+    };
+    match ended {
         Ok(end) => end,
         Err(why) => End::Machine(why),
     }
@@ -84,8 +90,8 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
     // A file that went or changed is another arrival.
     match Stamp::of(&path) {
         Ok(stamp) if stamp == job.stamp => {}
-        Ok(stamp) => {
-            ctx.ledger.admit(&job.source, stamp).map_err(machine)?;
+        Ok(_) => {
+            again(ctx, &job)?;
             return Ok(End::Again);
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -129,9 +135,7 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
         Ok(Whole::Published(job)) => filing::publish(ctx, &job).map(|()| End::Done),
         Ok(Whole::Changed) => {
             event::changed(&job.source);
-            if let Ok(stamp) = Stamp::of(&path) {
-                ctx.ledger.admit(&job.source, stamp).map_err(machine)?;
-            }
+            again(ctx, &job)?;
             Ok(End::Again)
         }
         Err(Halt::Stopped) => Ok(End::Stopped),
@@ -150,6 +154,22 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
             let pages = work.pages;
             filing::fail(ctx, &job, &why, pages, started).map(|()| End::Failed)
         }
+    }
+}
+
+/// A file that is no longer the one that was admitted: where an inbox is watched it settles anew,
+/// else it is taken as it is now.
+fn again(ctx: &Context, job: &Job) -> Result<(), String> {
+    if ctx.places.filing.is_some() {
+        return ctx.ledger.withdraw(job.id).map_err(|e| e.to_string());
+    }
+    match Stamp::of(&original(ctx, job)) {
+        Ok(stamp) => ctx
+            .ledger
+            .admit(&job.source, stamp)
+            .map(drop)
+            .map_err(|e| e.to_string()),
+        Err(e) => Err(format!("{}: {e}", job.source.display())),
     }
 }
 

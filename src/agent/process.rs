@@ -48,7 +48,7 @@ pub async fn process(
     let ledger = Ledger::open(&config.folders.state.join(ledger_name(&out)))?;
     ledger.forget_finished()?;
     let asked: BTreeSet<&Path> = files.iter().map(PathBuf::as_path).collect();
-    for job in ledger.waiting(usize::MAX)? {
+    for job in ledger.open_jobs()? {
         if !asked.contains(job.source.as_path()) {
             ledger.withdraw(job.id)?;
         }

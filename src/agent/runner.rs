@@ -71,7 +71,7 @@ impl Runner {
         }
         let long_full = self.ctx.long.load(Ordering::Acquire) + 1 >= slots && slots > 1;
         let passed_over = self.running.len() + self.later.len() + self.long.len();
-        let jobs = self.ctx.ledger.waiting(free + passed_over)?;
+        let jobs = self.ctx.ledger.oldest(free + passed_over)?;
         let ready: Vec<_> = jobs
             .into_iter()
             .filter(|j| !self.running.contains(&j.id) && !self.later.contains_key(&j.id))

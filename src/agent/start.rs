@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use tokio::sync::Semaphore;
 
-use super::{AgentError, Context, Installation, Places, filing};
+use super::{AgentError, Context, Installation, Places};
 use crate::config::Config;
 use crate::durable;
 use crate::engine::resident::{QUEUE, Resident};
@@ -89,25 +89,14 @@ pub async fn context(
     }))
 }
 
-/// Finishes what an interrupted run had decided; clears what it had begun.
+/// Clears what an interrupted run had begun to stage; what it had decided is finished by the
+/// runner, as any job.
 pub fn recover(ctx: &Context) -> Result<(), AgentError> {
     let mut staged = Vec::new();
     for job in ctx.ledger.open_jobs()? {
-        let done = match job.state {
-            State::Publishing => {
-                event::recovered(&job.source, "publishing");
-                filing::publish(ctx, &job)
-            }
-            State::Failing => {
-                event::recovered(&job.source, "filing");
-                filing::file_failed(ctx, &job)
-            }
-            _ => continue,
-        };
-        if let Err(why) = done {
-            // Tried again at the next start; its staged output is kept.
+        if job.state == State::Publishing {
+            event::recovered(&job.source, "publishing");
             staged.push(job.id);
-            tracing::error!("{}: {why}", job.source.display());
         }
     }
     Ok(stage::sweep(&ctx.places.output, &staged)?)

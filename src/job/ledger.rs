@@ -180,11 +180,11 @@ impl Ledger {
         })
     }
 
-    /// The oldest jobs that wait.
-    pub fn waiting(&self, limit: usize) -> Result<Vec<Job>> {
+    /// The oldest jobs that are not finished.
+    pub fn oldest(&self, limit: usize) -> Result<Vec<Job>> {
         self.with(|c| {
             c.prepare(&format!(
-                "SELECT {COLUMNS} FROM jobs WHERE state='waiting' ORDER BY id LIMIT ?1"
+                "SELECT {COLUMNS} FROM jobs WHERE state NOT IN ('done','failed') ORDER BY id LIMIT ?1"
             ))?
             .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], job)?
             .collect()
@@ -213,8 +213,14 @@ impl Ledger {
     /// Forgets a job whose file went away before it was read.
     pub fn withdraw(&self, id: i64) -> Result<()> {
         self.write(|c| {
-            c.execute("DELETE FROM jobs WHERE id=?1 AND state='waiting'", [id])
-                .map(drop)
+            let tx = c.transaction()?;
+            // The name that it claimed was never used.
+            tx.execute(
+                "DELETE FROM outputs WHERE path=(SELECT output FROM jobs WHERE id=?1 AND state='waiting' AND replaces=0)",
+                [id],
+            )?;
+            tx.execute("DELETE FROM jobs WHERE id=?1 AND state='waiting'", [id])?;
+            tx.commit()
         })
     }
 
@@ -507,6 +513,24 @@ mod tests {
             "other content: numbered"
         );
         assert_eq!(out(run(&ledger, "a.pdf", "1")), ("a".into(), 1));
+    }
+
+    #[test]
+    fn a_withdrawn_job_gives_its_name_back() {
+        let (_dir, ledger) = ledger();
+        let stamp = Stamp {
+            size: 1,
+            mtime_ns: 2,
+            inode: 3,
+        };
+        ledger.admit(Path::new("a.pdf"), stamp).unwrap();
+        let id = ledger.open_jobs().unwrap()[0].id;
+        ledger.begin(id, "half", false, &|_| false).unwrap();
+        ledger.withdraw(id).unwrap();
+        assert_eq!(
+            run(&ledger, "a.pdf", "whole").output.unwrap(),
+            Path::new("a")
+        );
     }
 
     #[test]
