@@ -122,27 +122,31 @@ impl Staged {
     }
 }
 
+/// Where a file is written before it takes its name: beside it, hidden, and the same each time, so
+/// that a write that a crash cut off is overwritten by the next and nothing is left behind.
+fn draft(path: &Path) -> PathBuf {
+    const MARK: &str = ".dropleaf-";
+    let name = path.file_name().unwrap_or_default();
+    let mut hidden = OsString::from(MARK);
+    hidden.push(shortened(name, 255 - MARK.len()));
+    path.with_file_name(hidden)
+}
+
 /// Replaces `path` by `bytes` in one step: readers see the old content or the new.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     crash_point();
-    let folder = parent(path).unwrap_or(Path::new("."));
     at(
         "write",
         path,
         (|| {
-            let mut temp = tempfile::Builder::new()
-                .prefix(".dropleaf-")
-                .suffix(".tmp")
-                .tempfile_in(folder)?;
-            temp.write_all(bytes)?;
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-            temp.as_file().set_permissions(mode)?;
-            temp.as_file().sync_all()?;
-            temp.persist(path).map_err(|e| e.error)?;
-            Ok(())
+            let draft = draft(path);
+            let mut file = File::create(&draft)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&draft, path)
         })(),
     )?;
-    sync_dir(folder)
+    parent(path).map_or(Ok(()), sync_dir)
 }
 
 /// Renames without ever replacing; `Ok(false)` when `to` exists already.
@@ -173,31 +177,44 @@ fn move_across(from: &Path, to: &Path) -> Result<bool> {
     if to.symlink_metadata().is_ok() {
         return Ok(false);
     }
-    let folder = parent(to).unwrap_or(Path::new("."));
     let digest = digest(from)?;
-    at(
+    let placed = at(
         "copy",
         from,
         (|| {
-            let mut temp = tempfile::Builder::new()
-                .prefix(".dropleaf-")
-                .suffix(".tmp")
-                .tempfile_in(folder)?;
+            let draft = draft(to);
+            let mut copy = File::create(&draft)?;
             let mut source = File::open(from)?;
             let meta = source.metadata()?;
-            io::copy(&mut source, &mut temp)?;
-            temp.as_file().set_permissions(meta.permissions())?;
-            temp.as_file().set_modified(meta.modified()?)?;
-            temp.as_file().sync_all()?;
-            let copied = self::digest(temp.path()).map_err(|e| e.source)?;
+            io::copy(&mut source, &mut copy)?;
+            copy.set_permissions(meta.permissions())?;
+            copy.set_modified(meta.modified()?)?;
+            copy.sync_all()?;
+            let copied = self::digest(&draft).map_err(|e| e.source)?;
             if copied != digest {
                 return Err(io::Error::other("the copy differs from the original"));
             }
-            temp.persist_noclobber(to).map_err(|e| e.error)?;
-            Ok(())
+            let taken = match renameat_with(CWD, &draft, CWD, to, RenameFlags::NOREPLACE) {
+                Ok(()) => return Ok(true),
+                Err(rustix::io::Errno::EXIST) => true,
+                // File systems without RENAME_NOREPLACE: a hard link never replaces.
+                Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                    match fs::hard_link(&draft, to) {
+                        Ok(()) => false,
+                        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => true,
+                        Err(e) => return Err(e),
+                    }
+                }
+                Err(e) => return Err(e.into()),
+            };
+            fs::remove_file(&draft)?;
+            Ok(!taken)
         })(),
     )?;
-    sync_dir(folder)?;
+    if !placed {
+        return Ok(false);
+    }
+    parent(to).map_or(Ok(()), sync_dir)?;
     crash_point();
     at("remove", from, fs::remove_file(from))?;
     parent(from).map_or(Ok(()), sync_dir)?;
