@@ -10,7 +10,7 @@
 //!
 //! # The rooms
 //!
-//! `main -> cli -> agent -> rooms -> {page, durable, config}`. Only [`agent`] sees two rooms;
+//! `main -> cli -> agent -> rooms -> {page, pack, durable, config}`. Only [`agent`] sees two rooms;
 //! a test reads the `use crate::` lines against this table.
 //!
 //! | room | what it holds |
@@ -21,10 +21,12 @@
 //! | [`job`] | ledger (SQLite), originals, recovery |
 //! | [`document`] | PDF in sandboxed child processes |
 //! | [`engine`] | the `Reader` seam and the resident engines |
+//! | [`import`] | a checkpoint becomes a model pack: ONNX graphs over one data file |
 //! | [`output`] | the files of a document, `processing_results.json` |
 //! | [`service`] | systemd, stop signals |
 //! | [`observe`] | log files, every line an operator reads, progress bars |
 //! | [`page`] | the shared nouns |
+//! | [`pack`] | model packs: the manifest, its files and their digests |
 //! | [`durable`] | every creation, renaming and removal of a user's file |
 //! | [`config`] | the settings as plain data |
 
@@ -34,9 +36,11 @@ pub mod config;
 pub mod document;
 pub mod durable;
 pub mod engine;
+pub mod import;
 pub mod inbox;
 pub mod job;
 pub mod observe;
 pub mod output;
+pub mod pack;
 pub mod page;
 pub mod service;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 #[test]
 fn rooms_name_only_what_they_may() {
-    let nouns = ["page", "durable", "config"];
+    let nouns = ["page", "pack", "durable", "config"];
     let mut may: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for room in ["document", "engine", "output"] {
         may.insert(room, nouns.to_vec());
@@ -14,11 +14,13 @@ fn rooms_name_only_what_they_may() {
     may.insert("job", vec!["durable"]);
     may.insert("inbox", vec!["config", "job"]);
     may.insert("observe", vec!["config"]);
+    may.insert("import", vec!["pack", "durable"]);
+    may.insert("pack", vec!["durable"]);
     for room in ["service", "page", "durable", "config"] {
         may.insert(room, vec![]);
     }
     let rooms = [
-        "document", "engine", "output", "job", "inbox", "observe", "service",
+        "document", "engine", "import", "output", "job", "inbox", "observe", "service",
     ];
     let all: Vec<&str> = rooms.into_iter().chain(nouns).collect();
     may.insert("agent", all.clone());

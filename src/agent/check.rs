@@ -2,8 +2,9 @@
 
 use super::{AgentError, Installation, start};
 use crate::config::Config;
-use crate::engine::pack::Pack;
+use crate::engine::EngineError;
 use crate::engine::resident::Resident;
+use crate::pack::Pack;
 
 /// One thing that was looked at.
 pub struct Found {
@@ -71,7 +72,7 @@ pub fn check(config: &Config, installation: &Installation, quick: bool) -> Vec<F
     let verified = pack.and_then(|pack| if quick { Ok(()) } else { pack.verify() });
     whole &= add(
         format!("model pack {}", folder.display()),
-        verified.map_err(Into::into),
+        verified.map_err(|e| EngineError::from(e).into()),
     );
     if !quick && whole {
         let (installation, config) = (installation.clone(), config.clone());

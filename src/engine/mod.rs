@@ -4,7 +4,6 @@
 //! which pages of several documents stand together, and answers each through its own reply.
 //! [`resident`] starts a reader on its own thread, loaded once and warmed.
 
-pub mod pack;
 pub mod paddle;
 pub mod resident;
 pub mod session;
@@ -92,4 +91,14 @@ pub enum EngineError {
     },
     #[error("{what}: {why}")]
     Machine { what: String, why: String },
+}
+
+impl From<crate::pack::PackError> for EngineError {
+    fn from(e: crate::pack::PackError) -> Self {
+        Self::Config {
+            what: e.what,
+            why: e.why,
+            hint: e.hint,
+        }
+    }
 }

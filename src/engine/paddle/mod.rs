@@ -19,11 +19,11 @@ use sha2::{Digest, Sha256};
 
 use self::pixels::{Pixels, to_displayed, upright};
 use self::recognise::{Alphabet, Recognise};
-use super::pack::Pack;
 use super::session::{Graph, Place, RunError, Runtime};
 use super::{EngineError, Identity, ReadError, ReadTask, Reader};
 use crate::config::{self, Device};
 use crate::durable;
+use crate::pack::Pack;
 use crate::page::{Block, ImageWish, PageBox, PageImage, Reading};
 
 /// Pixels per inch of page images: small print (6 points) still has 17 rows.

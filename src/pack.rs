@@ -6,8 +6,16 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::EngineError;
 use crate::durable;
+
+/// Why a pack cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {why}")]
+pub struct PackError {
+    pub what: String,
+    pub why: String,
+    pub hint: String,
+}
 
 /// The newest `schema` of `pack.toml` that this version reads.
 pub const SCHEMA: u32 = 1;
@@ -44,9 +52,9 @@ const HINT: &str = "run packaging/fetch-assets";
 
 impl Pack {
     /// Reads `folder/pack.toml` for `engine`.
-    pub fn open(folder: &Path, engine: &str) -> Result<Self, EngineError> {
+    pub fn open(folder: &Path, engine: &str) -> Result<Self, PackError> {
         let path = folder.join("pack.toml");
-        let config = |why: String, hint: &str| EngineError::Config {
+        let config = |why: String, hint: &str| PackError {
             what: format!("model pack {}", path.display()),
             why,
             hint: hint.into(),
@@ -91,11 +99,11 @@ impl Pack {
     }
 
     /// The path of the file that plays `role`.
-    pub fn file(&self, role: &str) -> Result<PathBuf, EngineError> {
+    pub fn file(&self, role: &str) -> Result<PathBuf, PackError> {
         self.files
             .get(role)
             .map(|f| self.folder.join(&f.file))
-            .ok_or_else(|| EngineError::Config {
+            .ok_or_else(|| PackError {
                 what: format!("model pack {}", self.folder.display()),
                 why: format!("it names no file for \"{role}\""),
                 hint: HINT.into(),
@@ -112,10 +120,10 @@ impl Pack {
     }
 
     /// Reads every file and compares its sha256 with the manifest's.
-    pub fn verify(&self) -> Result<(), EngineError> {
+    pub fn verify(&self) -> Result<(), PackError> {
         for f in self.files.values() {
             let path = self.folder.join(&f.file);
-            let config = |why: String| EngineError::Config {
+            let config = |why: String| PackError {
                 what: path.display().to_string(),
                 why,
                 hint: format!("{HINT} --verify"),
