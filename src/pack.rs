@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::durable;
@@ -30,6 +30,50 @@ struct Manifest {
     #[serde(default)]
     licence: String,
     files: BTreeMap<String, PackFile>,
+    deepseek: Option<Geometry>,
+}
+
+/// Type in which a pack stores its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    Bf16,
+    F32,
+}
+
+/// Sizes of a model of DeepSeek-OCR's architecture, as its importer found them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Geometry {
+    pub dtype: Dtype,
+    /// Width of the decoder and of projected image rows.
+    pub hidden: u32,
+    pub layers: u32,
+    pub heads: u32,
+    pub head_dim: u32,
+    pub vocabulary: u32,
+    pub max_positions: u32,
+    pub experts: u32,
+    pub experts_per_token: u32,
+    /// Tokens of one block of the cache of keys and values.
+    pub block_tokens: u32,
+    /// Side of the global view, in pixels.
+    pub base_side: u32,
+    /// Side of a tile, in pixels.
+    pub tile_side: u32,
+    pub min_tiles: u32,
+    pub max_tiles: u32,
+    /// Pixels of a view's side for each image token along it.
+    pub view_stride: u32,
+    /// Pixels of a view's side for each patch of the SAM tower along it.
+    pub sam_patch: u32,
+    pub sam_width: u32,
+    /// SAM layers that attend to the whole view.
+    pub sam_global_layers: u32,
+    pub sam_head_dim: u32,
+    pub clip_width: u32,
+    pub bos: u32,
+    pub eos: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -45,6 +89,8 @@ pub struct Pack {
     pub folder: PathBuf,
     pub name: String,
     pub licence: String,
+    /// For the engine `deepseek-ocr`.
+    pub deepseek: Option<Geometry>,
     files: BTreeMap<String, PackFile>,
 }
 
@@ -94,6 +140,7 @@ impl Pack {
             folder: folder.into(),
             name: manifest.name,
             licence: manifest.licence,
+            deepseek: manifest.deepseek,
             files: manifest.files,
         })
     }
