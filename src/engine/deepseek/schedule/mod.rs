@@ -27,9 +27,9 @@ pub struct Limits {
     pub sequences: usize,
     /// Tokens of one step.
     pub step_tokens: usize,
-    /// Tokens times sequences times cached tokens that the longest of them may have: what scores of
-    /// an attention over the gathered cache of all sequences need. The CPU's form computes such.
-    pub cells: usize,
+    /// Tokens of a step times places in the blocks of its sequences: so many scores a head has
+    /// where every new token meets every block in use, as in the CPU's form of the decoder.
+    pub scores: usize,
     /// Tokens of a sequence at most, by its positions.
     pub positions: usize,
     /// The token that ends a page.
@@ -146,7 +146,7 @@ impl Schedule {
         let running = self.running.len().clamp(1, limits.sequences);
         limits.sequences = running.div_ceil(2);
         limits.step_tokens = limits.step_tokens.div_ceil(2);
-        limits.cells = limits.cells.div_ceil(2);
+        limits.scores = limits.scores.div_ceil(2);
         while self.running.len() > self.limits.sequences {
             self.put_youngest_back();
         }
@@ -223,12 +223,9 @@ impl Schedule {
             if take == 0 {
                 break;
             }
-            let longest = step
-                .blocks_of_longest()
-                .max(self.blocks.needed(sequence.cached + take));
-            let cells = self.limits.cells
-                / ((step.sequences() + 1) * longest * self.blocks.block_tokens());
-            let take = match cells.saturating_sub(step.tokens()) {
+            let blocks = step.blocks_in_use() + self.blocks.needed(sequence.cached + take);
+            let tokens = self.limits.scores / (blocks * self.blocks.block_tokens());
+            let take = match tokens.saturating_sub(step.tokens()) {
                 // One token of one sequence always goes.
                 0 if step.sequences() == 0 => 1,
                 0 => continue,

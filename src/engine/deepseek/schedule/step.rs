@@ -80,6 +80,11 @@ impl Step {
         self.longest.1.div_ceil(self.block_tokens)
     }
 
+    /// Blocks that hold the tokens of all sequences of the step.
+    pub fn blocks_in_use(&self) -> usize {
+        self.tables.iter().map(Vec::len).sum()
+    }
+
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }

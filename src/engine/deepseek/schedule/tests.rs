@@ -108,11 +108,11 @@ fn request(key: Key, prompt: &[u32], rows: &[i64], max_tokens: usize, rule: Opti
     }
 }
 
-fn limits(sequences: usize, step_tokens: usize, cells: usize) -> Limits {
+fn limits(sequences: usize, step_tokens: usize, scores: usize) -> Limits {
     Limits {
         sequences,
         step_tokens,
-        cells,
+        scores,
         positions: 500,
         eos: EOS,
     }
@@ -135,8 +135,8 @@ fn run(
             Some(step) => {
                 assert!(step.tokens() <= schedule.limits.step_tokens);
                 assert!(step.sequences() <= schedule.limits.sequences);
-                let cells = step.tokens() * step.sequences() * step.blocks_of_longest() * BLOCK;
-                assert!(cells <= schedule.limits.cells || step.tokens() == 1);
+                let scores = step.tokens() * step.blocks_in_use() * BLOCK;
+                assert!(scores <= schedule.limits.scores || step.tokens() == 1);
                 let chosen = model.run(&step);
                 out.extend(schedule.advance(&step, &chosen).into_iter().map(|f| (f.key, f)));
             }
@@ -169,7 +169,7 @@ proptest! {
         spare in 0usize..30,
         sequences in 1usize..6,
         step_tokens in 1usize..50,
-        cells in prop_oneof![Just(usize::MAX), 1usize..4000],
+        scores in prop_oneof![Just(usize::MAX), 1usize..4000],
         vocabulary in prop_oneof![Just(3u64), Just(40)],
         size in 1usize..6,
         shrink_at in prop::option::of(0usize..20),
@@ -197,7 +197,7 @@ proptest! {
         prop_assert!(fits, "the cache is made for the longest page");
 
         let blocks = blocks + spare;
-        let mut schedule = Schedule::new(limits(sequences, step_tokens, cells), Blocks::new(blocks, BLOCK), vec![5]);
+        let mut schedule = Schedule::new(limits(sequences, step_tokens, scores), Blocks::new(blocks, BLOCK), vec![5]);
         let mut model = FakeModel::new(blocks, vocabulary);
         if let Some(steps) = shrink_at {
             for (_, request) in &requests {
