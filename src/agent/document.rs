@@ -20,7 +20,7 @@ use crate::output::results::Entry;
 use crate::output::stage::Stage;
 use crate::page::{PageImage, PageStatus, Reading, Role};
 
-/// Pages of one document in work at once.
+/// Pages of one document in work at once, where the reader does not take more together.
 const WINDOW: usize = 3;
 /// Deaths of the child that end a document.
 const DEATHS: u32 = 2;
@@ -378,7 +378,7 @@ impl Work<'_> {
                 }
                 continue;
             }
-            while flying.len() >= WINDOW {
+            while flying.len() >= WINDOW.max(self.ctx.reader.capacity) {
                 self.land(&mut flying, stage).await?;
             }
             if self.ctx.stop.asked() {
