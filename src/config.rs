@@ -12,6 +12,7 @@ pub struct Config {
     pub watch: Watch,
     pub pdf: Pdf,
     pub engine: Engine,
+    pub deepseek: DeepSeek,
     pub output: Output,
     pub log: Log,
 }
@@ -146,7 +147,7 @@ pub enum Device {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Engine {
-    /// `paddle`.
+    /// `paddle` or `deepseek-ocr`.
     pub name: String,
     /// Folder under `models/`; empty: the engine's own name.
     pub model: String,
@@ -174,6 +175,120 @@ impl Engine {
         } else {
             &self.model
         }
+    }
+}
+
+/// Names that `engine.name` may have.
+pub const ENGINES: [&str; 2] = ["paddle", "deepseek-ocr"];
+
+/// How a page image becomes views for the deepseek engine: the published modes of DeepSeek-OCR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Tiles of 640 and a padded global view of 1024.
+    Gundam,
+    /// One padded view of 1024.
+    Base,
+    /// One padded view of 1280.
+    Large,
+    /// One view stretched to 640.
+    Small,
+    /// One view stretched to 512.
+    Tiny,
+}
+
+impl Mode {
+    pub const ALL: [Mode; 5] = [
+        Self::Gundam,
+        Self::Base,
+        Self::Large,
+        Self::Small,
+        Self::Tiny,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gundam => "gundam",
+            Self::Base => "base",
+            Self::Large => "large",
+            Self::Small => "small",
+            Self::Tiny => "tiny",
+        }
+    }
+}
+
+/// What `engine.name = "deepseek-ocr"` reads with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeepSeek {
+    pub mode: Mode,
+    /// `markdown`, `ocr`, `figure`, `plain`, or a text of one's own.
+    pub prompt: String,
+    /// Tokens of a page at most, its prompt and image counted.
+    pub max_tokens: usize,
+    /// Share of the GPU's memory that may be in use once the cache of keys and values is there.
+    pub gpu_memory_utilization: f64,
+    /// Tokens that this cache holds on the CPU.
+    pub cache_tokens: usize,
+    /// Pages decoded together at most.
+    pub sequences: usize,
+    /// Tokens of one step at most; 0: 8192 on CUDA, 256 on the CPU.
+    pub step_tokens: usize,
+}
+
+impl Default for DeepSeek {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Gundam,
+            prompt: "markdown".into(),
+            max_tokens: 8192,
+            gpu_memory_utilization: 0.9,
+            cache_tokens: 16_384,
+            sequences: 64,
+            step_tokens: 0,
+        }
+    }
+}
+
+impl DeepSeek {
+    /// The prompt as the model gets it, with `<image>` where the image goes. The named ones are
+    /// those of DeepSeek-OCR's published code.
+    pub fn prompt_text(&self) -> String {
+        match &*self.prompt {
+            "markdown" => "<image>\n<|grounding|>Convert the document to markdown.".into(),
+            "ocr" => "<image>\n<|grounding|>OCR this image.".into(),
+            "figure" => "<image>\nParse the figure.".into(),
+            "plain" => "<image>\nFree OCR.".into(),
+            own if own.contains("<image>") => own.into(),
+            own => format!("<image>\n{own}"),
+        }
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        let range = |name: &str, v: usize, low: usize, high: usize| {
+            if (low..=high).contains(&v) {
+                Ok(())
+            } else {
+                Err(format!("deepseek.{name} must be {low} to {high}, is {v}"))
+            }
+        };
+        range("max_tokens", self.max_tokens, 256, 1 << 20)?;
+        range("cache_tokens", self.cache_tokens, 512, 1 << 28)?;
+        range("sequences", self.sequences, 1, 1024)?;
+        range("step_tokens", self.step_tokens, 0, 1 << 20)?;
+        if self.prompt.trim().is_empty() {
+            return Err("deepseek.prompt must not be empty".into());
+        }
+        if self.prompt.matches("<image>").count() > 1 {
+            return Err("deepseek.prompt must name <image> once".into());
+        }
+        let share = self.gpu_memory_utilization;
+        if !(0.05..=0.99).contains(&share) {
+            return Err(format!(
+                "deepseek.gpu_memory_utilization must be 0.05 to 0.99, is {share}"
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -293,12 +408,13 @@ impl Config {
                 self.pdf.memory_mb
             ));
         }
-        if self.engine.name != "paddle" {
+        if !ENGINES.contains(&&*self.engine.name) {
             return Err(format!(
-                "engine.name \"{}\" is not known: this version has \"paddle\"",
-                self.engine.name
+                "engine.name \"{}\" is not known: this version has \"{}\"",
+                self.engine.name,
+                ENGINES.join("\" and \"")
             ));
         }
-        Ok(())
+        self.deepseek.validate()
     }
 }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::agent::{AgentError, Installation};
-use crate::config::{Config, Device, Source};
+use crate::config::{Config, Device, Mode, Source};
 use crate::engine::session::LIBRARY;
 
 /// Turns PDF files into Markdown, boxes, a layout PDF and pictures.
@@ -53,12 +53,29 @@ enum Command {
 /// Settings that several commands take.
 #[derive(Args, Default)]
 struct Overrides {
-    #[arg(long, value_name = "NAME", help = "Engine: paddle")]
+    #[arg(long, value_name = "NAME", help = "Engine: paddle or deepseek-ocr")]
     engine: Option<String>,
     #[arg(long, value_name = "NAME", help = "Model pack: a folder under models/")]
     model: Option<String>,
     #[arg(long, value_enum, help = "Where the engine runs")]
     device: Option<DeviceName>,
+    #[arg(long, value_enum, help = "How deepseek-ocr sees a page")]
+    mode: Option<ModeName>,
+    #[arg(
+        long,
+        value_name = "TEXT",
+        help = "What deepseek-ocr is asked: markdown, ocr, figure, plain or your own text"
+    )]
+    prompt: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ModeName {
+    Gundam,
+    Base,
+    Large,
+    Small,
+    Tiny,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -82,6 +99,18 @@ impl Overrides {
                 DeviceName::Cuda => Device::Cuda,
                 DeviceName::Cpu => Device::Cpu,
             };
+        }
+        if let Some(mode) = self.mode {
+            config.deepseek.mode = match mode {
+                ModeName::Gundam => Mode::Gundam,
+                ModeName::Base => Mode::Base,
+                ModeName::Large => Mode::Large,
+                ModeName::Small => Mode::Small,
+                ModeName::Tiny => Mode::Tiny,
+            };
+        }
+        if let Some(prompt) = &self.prompt {
+            config.deepseek.prompt.clone_from(prompt);
         }
     }
 }

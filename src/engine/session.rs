@@ -1,40 +1,29 @@
-//! ONNX Runtime: the only file that names `ort`. Loads the library once, chooses the device,
-//! runs graphs on named tensors.
+//! ONNX Runtime: this file and [`run`] are the only ones that name `ort`. Loads the library once,
+//! chooses the device, runs graphs on named tensors.
+//!
+//! [`tensor`] holds the seam ([`Graph`]) behind which engines see none of this.
+
+mod cuda;
+mod run;
+mod tensor;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ort::environment::{Environment, GlobalThreadPoolOptions};
+use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
-use ort::session::{OutputSelector, RunOptions, Session, SessionInputValue};
-use ort::value::TensorRef;
+
+pub use self::cuda::Memory;
+use self::cuda::Cuda;
+pub use self::run::{Assigned, OrtGraph};
+pub use self::tensor::{Data, ElementType, Graph, Resident, RunError, View};
 
 use super::EngineError;
 use crate::config::Device;
 
 /// File name of the library in the data folder's `lib/` (CPU) and `lib/cuda/` (CPU and CUDA).
 pub const LIBRARY: &str = "libonnxruntime.so.1.31.1";
-
-/// A tensor lent to a graph or by it: 32-bit floats, row-major.
-#[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
-    pub shape: &'a [i64],
-    pub data: &'a [f32],
-}
-
-/// A run that failed: the runtime's own words.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct RunError(pub String);
-
-/// Named tensors in and out: the seam for arithmetic fakes in tests.
-pub trait Graph: Send {
-    /// Runs the graph and hands the outputs named at its loading to `take`, in that order.
-    fn run(
-        &mut self,
-        inputs: &[(&str, View<'_>)],
-        take: &mut dyn FnMut(&[View<'_>]),
-    ) -> Result<(), RunError>;
-}
 
 /// Where sessions run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,17 +36,18 @@ pub enum Place {
 pub struct Runtime {
     environment: Environment,
     threads: usize,
-    cuda: bool,
+    /// The device, where the library can use one.
+    cuda: Option<Arc<Cuda>>,
     library: PathBuf,
 }
 
 impl Runtime {
-    /// Loads the library under `lib`, the one with CUDA where `device` allows it and it is there.
+    /// Loads the library under `lib`, the one with CUDA where `wanted` allows it and it is there.
     /// `threads` 0 means as many as there are cores.
-    pub fn load(lib: &Path, device: Device, threads: usize) -> Result<Self, EngineError> {
+    pub fn load(lib: &Path, wanted: Device, threads: usize) -> Result<Self, EngineError> {
         let with_cuda = lib.join("cuda").join(LIBRARY);
-        let cuda = device != Device::Cpu && with_cuda.is_file();
-        if device == Device::Cuda && !cuda {
+        let cuda = wanted != Device::Cpu && with_cuda.is_file();
+        if wanted == Device::Cuda && !cuda {
             return Err(EngineError::Config {
                 what: "engine.device = \"cuda\"".into(),
                 why: format!("{} is not there", with_cuda.display()),
@@ -72,9 +62,21 @@ impl Runtime {
                 hint: "run packaging/fetch-assets".into(),
             });
         }
-        if cuda {
-            preload(&lib.join("cuda"));
-        }
+        let cuda = if cuda {
+            let folder = lib.join("cuda");
+            preload(&folder);
+            let device = Cuda::open(&folder);
+            if device.is_none() && wanted == Device::Cuda {
+                return Err(EngineError::Config {
+                    what: "engine.device = \"cuda\"".into(),
+                    why: format!("CUDA's runtime library is not in {}", folder.display()),
+                    hint: "run packaging/fetch-assets --cuda".into(),
+                });
+            }
+            device.map(Arc::new)
+        } else {
+            None
+        };
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             n => n,
@@ -100,7 +102,30 @@ impl Runtime {
 
     /// Whether the loaded library can use CUDA.
     pub fn has_cuda(&self) -> bool {
-        self.cuda
+        self.cuda.is_some()
+    }
+
+    /// Memory of the device, or why it cannot be learnt.
+    pub fn device_memory(&self) -> Result<Memory, EngineError> {
+        let machine = |why: String| EngineError::Machine {
+            what: "the memory of the GPU".into(),
+            why,
+        };
+        match &self.cuda {
+            None => Err(machine("no CUDA library was loaded".into())),
+            Some(cuda) => cuda.memory().map_err(machine),
+        }
+    }
+
+    /// Where sessions on `place` run, for people: `CPU (2 threads)`, `CUDA (NVIDIA H200)`.
+    pub fn device_name(&self, place: Place) -> String {
+        match place {
+            Place::Cpu => format!("CPU ({} threads)", self.threads),
+            Place::Cuda => match cuda::name() {
+                Some(name) => format!("CUDA ({name})"),
+                None => "CUDA".into(),
+            },
+        }
     }
 
     pub fn threads(&self) -> usize {
@@ -142,7 +167,11 @@ impl Runtime {
                 all.join(", ")
             )));
         }
-        Ok(OrtGraph { session, outputs })
+        let cuda = match place {
+            Place::Cpu => None,
+            Place::Cuda => self.cuda.clone(),
+        };
+        Ok(OrtGraph::new(session, outputs, cuda))
     }
 
     /// Loads a model that runs on the calling thread alone, on the CPU; for runs side by side.
@@ -158,14 +187,16 @@ impl Runtime {
             .iter()
             .map(|o| o.name().to_owned())
             .collect();
-        Ok(OrtGraph { session, outputs })
+        Ok(OrtGraph::new(session, outputs, None))
     }
 
     fn build(&self, model: &Path, place: Place, single: bool) -> ort::Result<Session> {
         let mut builder = Session::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             // Memory of a shape once met would be kept for every width of line: pages would add up.
-            .with_memory_pattern(false)?;
+            .with_memory_pattern(false)?
+            // For OrtGraph::assigned.
+            .with_config_entry("session.record_ep_graph_assignment_info", "1")?;
         if single {
             builder = builder
                 .with_independent_thread_pool()?
@@ -217,63 +248,5 @@ fn preload(folder: &Path) {
                 tracing::warn!("cannot load {}: {e}", file.display());
             }
         }
-    }
-}
-
-/// A session of ONNX Runtime.
-pub struct OrtGraph {
-    session: Session,
-    outputs: Vec<String>,
-}
-
-impl OrtGraph {
-    /// A text of the model's own metadata.
-    pub fn metadata(&self, key: &str) -> Option<String> {
-        self.session.metadata().ok()?.custom(key)
-    }
-}
-
-impl Graph for OrtGraph {
-    fn run(
-        &mut self,
-        inputs: &[(&str, View<'_>)],
-        take: &mut dyn FnMut(&[View<'_>]),
-    ) -> Result<(), RunError> {
-        let mut run = || -> ort::Result<()> {
-            let mut values: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
-            for (name, view) in inputs {
-                values.push((
-                    name,
-                    TensorRef::from_array_view((view.shape, view.data))?.into(),
-                ));
-            }
-            let mut selector = OutputSelector::no_default();
-            for name in &self.outputs {
-                selector = selector.with(name);
-            }
-            let options = RunOptions::new()?.with_outputs(selector);
-            let outputs = self.session.run_with_options(values, &options)?;
-            let mut views = Vec::with_capacity(self.outputs.len());
-            let mut integers: Vec<(Vec<i64>, Vec<f32>)> = Vec::new();
-            for name in &self.outputs {
-                // Counts come as 32-bit integers.
-                if let Ok((shape, data)) = outputs[name.as_str()].try_extract_tensor::<i32>() {
-                    integers.push((shape.to_vec(), data.iter().map(|&v| v as f32).collect()));
-                }
-            }
-            let mut converted = integers.iter();
-            for name in &self.outputs {
-                match outputs[name.as_str()].try_extract_tensor::<f32>() {
-                    Ok((shape, data)) => views.push(View { shape, data }),
-                    Err(e) => match converted.next() {
-                        Some((shape, data)) => views.push(View { shape, data }),
-                        None => return Err(e),
-                    },
-                }
-            }
-            take(&views);
-            Ok(())
-        };
-        run().map_err(|e| RunError(e.to_string()))
     }
 }

@@ -59,14 +59,12 @@ impl Detect {
         self.graph.run(
             &[(
                 "x",
-                View {
-                    shape: &shape,
-                    data: &data,
-                },
+                View::new(&shape, &data),
             )],
+            &[],
             &mut |out| {
                 if let Some(map) = out.first() {
-                    lines = boxes(map.data, width as usize, height as usize);
+                    lines = boxes(map.f32(), width as usize, height as usize);
                 }
             },
         )?;

@@ -84,28 +84,20 @@ impl Layout {
             &[
                 (
                     "im_shape",
-                    View {
-                        shape: &[1, 2],
-                        data: &[side, side],
-                    },
+                    View::new(&[1, 2], &[side, side]),
                 ),
                 (
                     "image",
-                    View {
-                        shape: &[1, 3, i64::from(SIDE), i64::from(SIDE)],
-                        data: &data,
-                    },
+                    View::new(&[1, 3, i64::from(SIDE), i64::from(SIDE)], &data),
                 ),
                 (
                     "scale_factor",
-                    View {
-                        shape: &[1, 2],
-                        data: &[side / h, side / w],
-                    },
+                    View::new(&[1, 2], &[side / h, side / w]),
                 ),
             ],
+            &[],
             &mut |out| {
-                let rows = out.first().map_or(&[][..], |v| v.data);
+                let rows = out.first().map_or(&[][..], |v| v.f32());
                 for row in rows.chunks_exact(7) {
                     let Some(&label) = LABELS.get(row[0] as usize).filter(|_| row[0] >= 0.0) else {
                         continue;
@@ -184,13 +176,11 @@ mod tests {
         fn run(
             &mut self,
             inputs: &[(&str, View<'_>)],
+            _: &[&str],
             take: &mut dyn FnMut(&[View<'_>]),
         ) -> Result<(), RunError> {
-            assert_eq!(inputs[1].1.data.len(), 3 * 800 * 800);
-            take(&[View {
-                shape: &[(self.0.len() / 7) as i64, 7],
-                data: &self.0,
-            }]);
+            assert_eq!(inputs[1].1.f32().len(), 3 * 800 * 800);
+            take(&[View::new(&[(self.0.len() / 7) as i64, 7], &self.0)]);
             Ok(())
         }
     }

@@ -100,10 +100,6 @@ impl Paddle {
             why: "its metadata has no dictionary (\"character\")".into(),
             hint: "run packaging/fetch-assets --verify".into(),
         })?;
-        let device = match place {
-            Place::Cpu => format!("CPU ({} threads)", runtime.threads()),
-            Place::Cuda => "CUDA".into(),
-        };
         let settings = format!(
             "paddle {REVISION} dpi {DPI} pixels {MAX_PIXELS} detect {DETECT_DPI} {DETECT_LONGEST}"
         );
@@ -112,7 +108,7 @@ impl Paddle {
                 engine: "paddle".into(),
                 model_digest: pack.digest(),
                 settings_digest: durable::hex(&Sha256::digest(settings.as_bytes())),
-                device,
+                device: runtime.device_name(place),
             },
             orientation: orientation::Orientation::new(graph("orientation", &[])?),
             layout: layout::Layout::new(graph("layout", &layout::Layout::OUTPUTS)?),
@@ -225,26 +221,17 @@ impl Reader for Paddle {
                 (task.reply)(Err(ReadError::Cancelled));
                 continue;
             }
-            let read = self.read(&task.image).map_err(|e| fault(&e.0));
+            let read = self.read(&task.image).map_err(fault);
             (task.reply)(read);
         }
     }
 }
 
 /// Whether the page or the machine is to blame, by the runtime's words.
-fn fault(words: &str) -> ReadError {
-    let lower = words.to_lowercase();
-    let machine = [
-        "cuda",
-        "cudnn",
-        "cublas",
-        "alloc",
-        "out of memory",
-        "device",
-    ];
-    if machine.iter().any(|m| lower.contains(m)) {
-        ReadError::Machine(words.to_owned())
+fn fault(error: RunError) -> ReadError {
+    if error.is_machine() {
+        ReadError::Machine(error.0)
     } else {
-        ReadError::Page(format!("the engine cannot read it: {words}"))
+        ReadError::Page(format!("the engine cannot read it: {error}"))
     }
 }

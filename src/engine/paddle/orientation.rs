@@ -39,13 +39,11 @@ impl Orientation {
         self.graph.run(
             &[(
                 "x",
-                View {
-                    shape: &shape,
-                    data: &data,
-                },
+                View::new(&shape, &data),
             )],
+            &[],
             &mut |out| {
-                let scores = out.first().map_or(&[][..], |v| v.data);
+                let scores = out.first().map_or(&[][..], |v| v.f32());
                 // Classes: 0, 90, 180, 270 degrees.
                 if let Some((class, &score)) =
                     scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))

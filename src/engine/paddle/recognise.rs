@@ -112,16 +112,12 @@ impl Recognise {
             graph.run(
                 &[(
                     "x",
-                    View {
-                        shape: &shape,
-                        data: &data,
-                    },
+                    View::new(&shape, &data),
                 )],
+                &[],
                 &mut |out| {
-                    let Some(View {
-                        shape: &[_, steps, classes],
-                        data,
-                    }) = out.first().copied()
+                    let Some((&[_, steps, classes], data)) =
+                        out.first().map(|v| (v.shape, v.f32()))
                     else {
                         return;
                     };

@@ -1,0 +1,115 @@
+//! The few calls of NVIDIA's own libraries that the runtime has no interface for: how much memory
+//! the card has and has left, its name, and zeroing of device memory.
+//!
+//! The libraries are those that the runtime's CUDA provider has loaded already.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::path::Path;
+
+use libloading::Library;
+
+/// Memory of the device, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    pub free: usize,
+    pub total: usize,
+}
+
+pub struct Cuda {
+    runtime: Library,
+}
+
+impl Cuda {
+    /// Opens CUDA's runtime library (`libcudart.so.*`) in `folder`; `None` when it is not there.
+    pub fn open(folder: &Path) -> Option<Self> {
+        let mut files: Vec<_> = std::fs::read_dir(folder)
+            .ok()?
+            .flatten()
+            .map(|e| e.path())
+            .filter(|p| {
+                p.file_name()
+                    .and_then(|n| n.to_str())
+                    .is_some_and(|n| n.starts_with("libcudart.so"))
+            })
+            .collect();
+        files.sort();
+        // SAFETY: NVIDIA's library runs no code at loading that asks for more than a process.
+        let runtime = unsafe { Library::new(files.first()?) }.ok()?;
+        Some(Self { runtime })
+    }
+
+    /// Memory of the device that the calling thread uses (the first one, unless it chose another).
+    pub fn memory(&self) -> Result<Memory, String> {
+        type MemGetInfo = unsafe extern "C" fn(*mut usize, *mut usize) -> c_int;
+        let (mut free, mut total) = (0, 0);
+        // SAFETY: the signature is that of CUDA's runtime interface; both pointers are valid.
+        let status = unsafe {
+            let call = self
+                .runtime
+                .get::<MemGetInfo>(b"cudaMemGetInfo\0")
+                .map_err(|e| e.to_string())?;
+            call(&mut free, &mut total)
+        };
+        done("cudaMemGetInfo", status)?;
+        Ok(Memory { free, total })
+    }
+
+    /// Sets `bytes` bytes of device memory to zero and waits for it.
+    ///
+    /// # Safety
+    /// `data` must be device memory of at least that size which nothing else uses meanwhile.
+    pub unsafe fn zero(&self, data: *mut c_void, bytes: usize) -> Result<(), String> {
+        type Memset = unsafe extern "C" fn(*mut c_void, c_int, usize) -> c_int;
+        type Synchronize = unsafe extern "C" fn() -> c_int;
+        // SAFETY: the signatures are those of CUDA's runtime interface; the memory is the caller's
+        // promise.
+        let status = unsafe {
+            let memset = self
+                .runtime
+                .get::<Memset>(b"cudaMemset\0")
+                .map_err(|e| e.to_string())?;
+            let synchronize = self
+                .runtime
+                .get::<Synchronize>(b"cudaDeviceSynchronize\0")
+                .map_err(|e| e.to_string())?;
+            match memset(data, 0, bytes) {
+                0 => synchronize(),
+                status => status,
+            }
+        };
+        done("cudaMemset", status)
+    }
+}
+
+fn done(call: &str, status: c_int) -> Result<(), String> {
+    match status {
+        0 => Ok(()),
+        2 => Err(format!("{call}: CUDA is out of memory")),
+        status => Err(format!("{call}: CUDA error {status}")),
+    }
+}
+
+/// The first device's name (`NVIDIA H200`), by the driver; `None` when there is no driver.
+pub fn name() -> Option<String> {
+    type Init = unsafe extern "C" fn(u32) -> c_int;
+    type Get = unsafe extern "C" fn(*mut c_int, c_int) -> c_int;
+    type Name = unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int;
+    let mut text = [0 as c_char; 256];
+    let mut device = 0;
+    // SAFETY: the signatures are those of CUDA's driver interface; the name is cut to the buffer's
+    // size and ends with a zero.
+    unsafe {
+        let driver = Library::new("libcuda.so.1").ok()?;
+        let init = driver.get::<Init>(b"cuInit\0").ok()?;
+        let get = driver.get::<Get>(b"cuDeviceGet\0").ok()?;
+        let name = driver.get::<Name>(b"cuDeviceGetName\0").ok()?;
+        if init(0) != 0
+            || get(&mut device, 0) != 0
+            || name(text.as_mut_ptr(), text.len() as c_int - 1, device) != 0
+        {
+            return None;
+        }
+        let name = CStr::from_ptr(text.as_ptr()).to_string_lossy().into_owned();
+        Some(name)
+    }
+}

@@ -1,0 +1,357 @@
+//! A loaded model: runs it on lent tensors, or on bound ones where some stay on the device.
+//!
+//! Without resident tensors a run lends the inputs and takes fresh outputs. With them every run
+//! goes through an `IoBinding`, in which a resident tensor is bound as input and output alike. The
+//! runtime's kernels that update a tensor (`ScatterND`, `PagedAttention`) copy nothing when both
+//! are one buffer.
+
+use std::ffi::{CStr, c_char};
+use std::sync::Arc;
+
+use half::bf16;
+use ort::AsPointer;
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::{IoBinding, OutputSelector, RunOptions, Session, SessionInputValue};
+use ort::value::{DynTensor, DynValue, Tensor, TensorElementType, TensorRef};
+
+use super::cuda::Cuda;
+use super::{Data, ElementType, Graph, Resident, RunError, View};
+
+/// A session of ONNX Runtime.
+pub struct OrtGraph {
+    session: Session,
+    /// What runs hand out that name nothing.
+    outputs: Vec<String>,
+    /// The device, where the session runs on one.
+    cuda: Option<Arc<Cuda>>,
+    bound: Option<Bound>,
+}
+
+/// Where a node runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assigned {
+    /// `CPUExecutionProvider`, `CUDAExecutionProvider`.
+    pub provider: String,
+    pub operator: String,
+    pub node: String,
+}
+
+struct Bound {
+    binding: IoBinding,
+    /// By name of the output.
+    residents: Vec<(String, DynTensor)>,
+    /// Outputs that the binding fetches beside the residents.
+    fetched: Vec<String>,
+}
+
+impl OrtGraph {
+    pub(super) fn new(session: Session, outputs: Vec<String>, cuda: Option<Arc<Cuda>>) -> Self {
+        Self {
+            session,
+            outputs,
+            cuda,
+            bound: None,
+        }
+    }
+
+    /// A text of the model's own metadata.
+    pub fn metadata(&self, key: &str) -> Option<String> {
+        self.session.metadata().ok()?.custom(key)
+    }
+
+    /// Which provider runs which node, after the runtime's optimisations.
+    pub fn assigned(&self) -> Result<Vec<Assigned>, RunError> {
+        assigned(&self.session).map_err(|e| RunError(e.to_string()))
+    }
+
+    /// Nodes of a session on CUDA that run on the CPU although they are more than arithmetic on
+    /// shapes. `session.disable_cpu_ep_fallback` is no substitute: it refuses the shape
+    /// arithmetic too, which the runtime puts on the CPU because that is faster.
+    pub fn strays(&self) -> Result<Vec<Assigned>, RunError> {
+        let mut nodes = self.assigned()?;
+        nodes.retain(|n| {
+            n.provider != "CUDAExecutionProvider" && !SHAPE_ARITHMETIC.contains(&&*n.operator)
+        });
+        Ok(nodes)
+    }
+
+    fn run_lent(
+        &mut self,
+        inputs: &[(&str, View<'_>)],
+        names: &[&str],
+        take: &mut dyn FnMut(&[View<'_>]),
+    ) -> ort::Result<()> {
+        let mut values: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
+        for (name, view) in inputs {
+            values.push((name, lent(view)?));
+        }
+        let selector = names
+            .iter()
+            .fold(OutputSelector::no_default(), |s, name| s.with(*name));
+        let options = RunOptions::new()?.with_outputs(selector);
+        let outputs = self.session.run_with_options(values, &options)?;
+        let views: Vec<View<'_>> = names
+            .iter()
+            .map(|name| view(&outputs[*name]))
+            .collect::<ort::Result<_>>()?;
+        take(&views);
+        Ok(())
+    }
+}
+
+impl Graph for OrtGraph {
+    fn run(
+        &mut self,
+        inputs: &[(&str, View<'_>)],
+        outputs: &[&str],
+        take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError> {
+        let loaded = std::mem::take(&mut self.outputs);
+        let named: Vec<&str>;
+        let names = if outputs.is_empty() {
+            named = loaded.iter().map(String::as_str).collect();
+            &named
+        } else {
+            outputs
+        };
+        let ran = match &mut self.bound {
+            None => self.run_lent(inputs, names, take),
+            Some(bound) => bound.run(&mut self.session, inputs, names, take),
+        };
+        self.outputs = loaded;
+        ran.map_err(|e| RunError(e.to_string()))
+    }
+
+    fn keep(&mut self, residents: &[Resident]) -> Result<(), RunError> {
+        // The old ones go first: the device may not hold both.
+        self.bound = None;
+        if residents.is_empty() {
+            return Ok(());
+        }
+        let bound = Bound::new(&self.session, residents, self.cuda.as_deref())?;
+        self.bound = Some(bound);
+        Ok(())
+    }
+}
+
+impl Bound {
+    fn new(
+        session: &Session,
+        residents: &[Resident],
+        cuda: Option<&Cuda>,
+    ) -> Result<Self, RunError> {
+        let failed = |e: ort::Error| RunError(e.to_string());
+        let allocator = match cuda {
+            None => Allocator::default(),
+            Some(_) => MemoryInfo::new(
+                AllocationDevice::CUDA,
+                0,
+                AllocatorType::Device,
+                MemoryType::Default,
+            )
+            .and_then(|info| Allocator::new(session, info))
+            .map_err(failed)?,
+        };
+        let mut bound = Self {
+            binding: session.create_binding().map_err(failed)?,
+            residents: Vec::with_capacity(residents.len()),
+            fetched: Vec::new(),
+        };
+        for resident in residents {
+            let tensor = zeroed(&allocator, resident, cuda)?;
+            bound
+                .binding
+                .bind_input(&*resident.input, &tensor)
+                .map_err(failed)?;
+            bound.residents.push((resident.output.clone(), tensor));
+        }
+        bound.bind_residents().map_err(failed)?;
+        Ok(bound)
+    }
+
+    fn bind_residents(&mut self) -> ort::Result<()> {
+        for (output, tensor) in &mut self.residents {
+            self.binding.bind_output(&**output, tensor)?;
+        }
+        Ok(())
+    }
+
+    fn run(
+        &mut self,
+        session: &mut Session,
+        inputs: &[(&str, View<'_>)],
+        names: &[&str],
+        take: &mut dyn FnMut(&[View<'_>]),
+    ) -> ort::Result<()> {
+        for (name, view) in inputs {
+            self.binding.bind_input(*name, &owned(view)?)?;
+        }
+        let names: Vec<&str> = names
+            .iter()
+            .filter(|n| !self.residents.iter().any(|(output, _)| output == *n))
+            .copied()
+            .collect();
+        if self.fetched != names {
+            self.binding.clear_outputs();
+            self.bind_residents()?;
+            self.fetched = names.iter().map(|&n| n.to_owned()).collect();
+        }
+        // Bound anew for each run: the runtime would keep the tensor of the last one, whose shape
+        // may be another.
+        let host = MemoryInfo::new(
+            AllocationDevice::CPU,
+            0,
+            AllocatorType::Device,
+            MemoryType::CPUOutput,
+        )?;
+        for name in &names {
+            self.binding.bind_output_to_device(*name, &host)?;
+        }
+        let outputs = session.run_binding(&self.binding)?;
+        let views: Vec<View<'_>> = names
+            .iter()
+            .map(|name| view(&outputs[*name]))
+            .collect::<ort::Result<_>>()?;
+        take(&views);
+        Ok(())
+    }
+}
+
+/// A tensor that the runtime borrows for one run.
+fn lent<'v>(view: &View<'v>) -> ort::Result<SessionInputValue<'v>> {
+    let shape = view.shape;
+    Ok(match view.data {
+        Data::F32(data) => TensorRef::from_array_view((shape, data))?.into(),
+        Data::Bf16(data) => TensorRef::from_array_view((shape, data))?.into(),
+        Data::I64(data) => TensorRef::from_array_view((shape, data))?.into(),
+        Data::I32(data) => TensorRef::from_array_view((shape, data))?.into(),
+        Data::U8(data) => TensorRef::from_array_view((shape, data))?.into(),
+    })
+}
+
+/// A copy that a binding can hold: a borrowed tensor it would copy anyway, through a session.
+fn owned(view: &View<'_>) -> ort::Result<DynTensor> {
+    let shape = view.shape;
+    Ok(match view.data {
+        Data::F32(data) => Tensor::from_array((shape, data.to_vec()))?.upcast(),
+        Data::Bf16(data) => Tensor::from_array((shape, data.to_vec()))?.upcast(),
+        Data::I64(data) => Tensor::from_array((shape, data.to_vec()))?.upcast(),
+        Data::I32(data) => Tensor::from_array((shape, data.to_vec()))?.upcast(),
+        Data::U8(data) => Tensor::from_array((shape, data.to_vec()))?.upcast(),
+    })
+}
+
+fn view(value: &DynValue) -> ort::Result<View<'_>> {
+    macro_rules! of {
+        ($element:ty) => {{
+            let (shape, data) = value.try_extract_tensor::<$element>()?;
+            View::new(shape, data)
+        }};
+    }
+    Ok(match value.dtype().tensor_type() {
+        Some(TensorElementType::Float32) => of!(f32),
+        Some(TensorElementType::Bfloat16) => of!(bf16),
+        Some(TensorElementType::Int64) => of!(i64),
+        Some(TensorElementType::Int32) => of!(i32),
+        Some(TensorElementType::Uint8) => of!(u8),
+        _ => return Err(ort::Error::new("an output of a type that is not read here")),
+    })
+}
+
+fn zeroed(
+    allocator: &Allocator,
+    resident: &Resident,
+    cuda: Option<&Cuda>,
+) -> Result<DynTensor, RunError> {
+    let (element, size) = match resident.element {
+        ElementType::F32 => (TensorElementType::Float32, 4),
+        ElementType::Bf16 => (TensorElementType::Bfloat16, 2),
+    };
+    let bytes = resident
+        .shape
+        .iter()
+        .try_fold(size, |product: usize, &d| {
+            product.checked_mul(usize::try_from(d).ok()?)
+        })
+        .ok_or_else(|| {
+            RunError(format!(
+                "\"{}\" cannot have the shape {:?}",
+                resident.input, resident.shape
+            ))
+        })?;
+    let mut tensor = DynTensor::new(allocator, element, resident.shape.clone())
+        .map_err(|e| RunError(format!("cannot allocate {bytes} bytes: {e}")))?;
+    let data = tensor.data_ptr_mut();
+    match cuda {
+        // SAFETY: the allocator has just given `bytes` bytes of host memory at `data` (the product
+        // of shape and element size), nobody else holds the tensor, and zero is a valid float.
+        None => unsafe { data.cast::<u8>().write_bytes(0, bytes) },
+        // SAFETY: the same, of device memory.
+        Some(cuda) => unsafe { cuda.zero(data, bytes) }.map_err(RunError)?,
+    }
+    Ok(tensor)
+}
+
+/// Operators that compute shapes and indices, whose tensors hold a few integers.
+const SHAPE_ARITHMETIC: [&str; 24] = [
+    "Add",
+    "Cast",
+    "Concat",
+    "Constant",
+    "ConstantOfShape",
+    "Div",
+    "Equal",
+    "Expand",
+    "Gather",
+    "Identity",
+    "Max",
+    "Min",
+    "Mod",
+    "Mul",
+    "Range",
+    "ReduceProd",
+    "Reshape",
+    "Shape",
+    "Size",
+    "Slice",
+    "Squeeze",
+    "Sub",
+    "Unsqueeze",
+    "Where",
+];
+
+/// Asks the runtime by its C interface, which `ort` does not wrap.
+fn assigned(session: &Session) -> ort::Result<Vec<Assigned>> {
+    let api = ort::api();
+    // SAFETY (all of this function): the pointers that the runtime fills belong to the session,
+    // which outlives this call; lists hold as many entries as it says, texts end with a zero. A
+    // status that is not null is an error, which `result_from_status` reads and frees.
+    let check = |status| unsafe { ort::Error::result_from_status(status) };
+    let text = |p: *const c_char| {
+        unsafe { CStr::from_ptr(p) }
+            .to_string_lossy()
+            .into_owned()
+    };
+    let mut out = Vec::new();
+    let (mut subgraphs, mut count) = (std::ptr::null(), 0);
+    check(unsafe { (api.Session_GetEpGraphAssignmentInfo)(session.ptr(), &mut subgraphs, &mut count) })?;
+    for i in 0..count {
+        let subgraph = unsafe { *subgraphs.add(i) };
+        let mut provider = std::ptr::null();
+        check(unsafe { (api.EpAssignedSubgraph_GetEpName)(subgraph, &mut provider) })?;
+        let (mut nodes, mut count) = (std::ptr::null(), 0);
+        check(unsafe { (api.EpAssignedSubgraph_GetNodes)(subgraph, &mut nodes, &mut count) })?;
+        for i in 0..count {
+            let node = unsafe { *nodes.add(i) };
+            let (mut operator, mut name) = (std::ptr::null(), std::ptr::null());
+            check(unsafe { (api.EpAssignedNode_GetOperatorType)(node, &mut operator) })?;
+            check(unsafe { (api.EpAssignedNode_GetName)(node, &mut name) })?;
+            out.push(Assigned {
+                provider: text(provider),
+                operator: text(operator),
+                node: text(name),
+            });
+        }
+    }
+    Ok(out)
+}

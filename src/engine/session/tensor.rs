@@ -1,0 +1,123 @@
+//! The seam between engines and what runs their models: named tensors in, named tensors out.
+//! Tests put arithmetic fakes behind [`Graph`].
+
+use half::bf16;
+
+/// Elements of a tensor, row-major, lent to a graph or by it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Data<'a> {
+    F32(&'a [f32]),
+    Bf16(&'a [bf16]),
+    I64(&'a [i64]),
+    I32(&'a [i32]),
+    U8(&'a [u8]),
+}
+
+macro_rules! from_slices {
+    ($($variant:ident $element:ty),*) => {$(
+        impl<'a> From<&'a [$element]> for Data<'a> {
+            fn from(elements: &'a [$element]) -> Self {
+                Self::$variant(elements)
+            }
+        }
+    )*};
+}
+from_slices!(F32 f32, Bf16 bf16, I64 i64, I32 i32, U8 u8);
+
+/// A tensor lent to a graph or by it.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    pub shape: &'a [i64],
+    pub data: Data<'a>,
+}
+
+impl<'a> View<'a> {
+    pub fn new<T>(shape: &'a [i64], elements: &'a [T]) -> Self
+    where
+        Data<'a>: From<&'a [T]>,
+    {
+        Self {
+            shape,
+            data: elements.into(),
+        }
+    }
+
+    /// The elements of a tensor of 32-bit floats; none of any other.
+    pub fn f32(&self) -> &'a [f32] {
+        match self.data {
+            Data::F32(elements) => elements,
+            _ => &[],
+        }
+    }
+
+    /// The elements of a tensor of 64-bit integers; none of any other.
+    pub fn i64(&self) -> &'a [i64] {
+        match self.data {
+            Data::I64(elements) => elements,
+            _ => &[],
+        }
+    }
+}
+
+/// Type of a resident tensor's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElementType {
+    F32,
+    Bf16,
+}
+
+/// A tensor that stays on the device from run to run: one buffer that the graph reads as `input`
+/// and writes as `output`. Zero at first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resident {
+    pub input: String,
+    pub output: String,
+    pub element: ElementType,
+    pub shape: Vec<i64>,
+}
+
+/// A run that failed: the runtime's own words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RunError(pub String);
+
+impl RunError {
+    /// Memory of the machine or of the device was not enough for this run; a smaller one may do.
+    pub fn is_memory(&self) -> bool {
+        self.says(&["alloc", "out of memory"])
+    }
+
+    /// The machine is at fault, not what was to be read.
+    pub fn is_machine(&self) -> bool {
+        self.is_memory() || self.says(&["cuda", "cudnn", "cublas", "device"])
+    }
+
+    fn says(&self, words: &[&str]) -> bool {
+        let lower = self.0.to_lowercase();
+        words.iter().any(|w| lower.contains(w))
+    }
+}
+
+/// A model that runs on named tensors.
+pub trait Graph: Send {
+    /// Runs the graph and hands `outputs` to `take`, in that order (empty: those named when it
+    /// was loaded). An output that is not named is not fetched from the device. Resident tensors
+    /// are neither given nor named here.
+    fn run(
+        &mut self,
+        inputs: &[(&str, View<'_>)],
+        outputs: &[&str],
+        take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError>;
+
+    /// Gives the graph its resident tensors, in place of any that it has.
+    fn keep(&mut self, residents: &[Resident]) -> Result<(), RunError> {
+        match residents {
+            [] => Ok(()),
+            [first, ..] => Err(RunError(format!(
+                "this graph keeps no tensors (\"{}\")",
+                first.input
+            ))),
+        }
+    }
+}
