@@ -4,6 +4,7 @@
 //! which pages of several documents stand together, and answers each through its own reply.
 //! [`resident`] starts a reader on its own thread, loaded once and warmed.
 
+pub mod deepseek;
 pub mod paddle;
 pub mod resident;
 pub mod session;

@@ -14,8 +14,8 @@ use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 
-pub use self::cuda::Memory;
 use self::cuda::Cuda;
+pub use self::cuda::Memory;
 pub use self::run::{Assigned, OrtGraph};
 pub use self::tensor::{Data, ElementType, Graph, Resident, RunError, View};
 

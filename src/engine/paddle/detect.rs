@@ -56,18 +56,12 @@ impl Detect {
         );
         let shape = [1, 3, i64::from(height), i64::from(width)];
         let mut lines = Vec::new();
-        self.graph.run(
-            &[(
-                "x",
-                View::new(&shape, &data),
-            )],
-            &[],
-            &mut |out| {
+        self.graph
+            .run(&[("x", View::new(&shape, &data))], &[], &mut |out| {
                 if let Some(map) = out.first() {
                     lines = boxes(map.f32(), width as usize, height as usize);
                 }
-            },
-        )?;
+            })?;
         let (fx, fy) = (w / width as f32, h / height as f32);
         Ok(lines.iter().map(|l| l.scaled(fx, fy)).collect())
     }

@@ -82,18 +82,12 @@ impl Layout {
         let mut found: Vec<(f32, Region)> = Vec::new();
         self.graph.run(
             &[
-                (
-                    "im_shape",
-                    View::new(&[1, 2], &[side, side]),
-                ),
+                ("im_shape", View::new(&[1, 2], &[side, side])),
                 (
                     "image",
                     View::new(&[1, 3, i64::from(SIDE), i64::from(SIDE)], &data),
                 ),
-                (
-                    "scale_factor",
-                    View::new(&[1, 2], &[side / h, side / w]),
-                ),
+                ("scale_factor", View::new(&[1, 2], &[side / h, side / w])),
             ],
             &[],
             &mut |out| {

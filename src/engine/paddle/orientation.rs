@@ -36,13 +36,8 @@ impl Orientation {
         planes(&square, Order::Rgb, MEAN, STD, SIDE as usize, &mut data);
         let shape = [1, 3, i64::from(SIDE), i64::from(SIDE)];
         let mut rotation = Rotation::None;
-        self.graph.run(
-            &[(
-                "x",
-                View::new(&shape, &data),
-            )],
-            &[],
-            &mut |out| {
+        self.graph
+            .run(&[("x", View::new(&shape, &data))], &[], &mut |out| {
                 let scores = out.first().map_or(&[][..], |v| v.f32());
                 // Classes: 0, 90, 180, 270 degrees.
                 if let Some((class, &score)) =
@@ -51,8 +46,7 @@ impl Orientation {
                 {
                     rotation = Rotation::from_degrees(class as u16 * 90).unwrap_or_default();
                 }
-            },
-        )?;
+            })?;
         Ok(rotation)
     }
 }

@@ -109,40 +109,32 @@ impl Recognise {
             let shape = [batch.len() as i64, 3, i64::from(HEIGHT), columns as i64];
             let mut read = Vec::with_capacity(batch.len());
             let mut graph = self.free();
-            graph.run(
-                &[(
-                    "x",
-                    View::new(&shape, &data),
-                )],
-                &[],
-                &mut |out| {
-                    let Some((&[_, steps, classes], data)) =
-                        out.first().map(|v| (v.shape, v.f32()))
-                    else {
-                        return;
-                    };
-                    let (steps, classes) = (steps as usize, classes as usize);
-                    if classes != self.alphabet.classes() {
-                        return;
-                    }
-                    for (crop, scores) in batch
-                        .iter()
-                        .zip(data.chunks_exact((steps * classes).max(1)))
-                    {
-                        // The padding has nothing to say.
-                        let used = (crop.image.width as usize * steps)
-                            .div_ceil(columns)
-                            .min(steps);
-                        let (text, score) = decode(
-                            &scores[..used * classes],
-                            classes,
-                            &self.alphabet,
-                            &Ink::of(&crop.image, used),
-                        );
-                        read.push((crop.line, text, score));
-                    }
-                },
-            )?;
+            graph.run(&[("x", View::new(&shape, &data))], &[], &mut |out| {
+                let Some((&[_, steps, classes], data)) = out.first().map(|v| (v.shape, v.f32()))
+                else {
+                    return;
+                };
+                let (steps, classes) = (steps as usize, classes as usize);
+                if classes != self.alphabet.classes() {
+                    return;
+                }
+                for (crop, scores) in batch
+                    .iter()
+                    .zip(data.chunks_exact((steps * classes).max(1)))
+                {
+                    // The padding has nothing to say.
+                    let used = (crop.image.width as usize * steps)
+                        .div_ceil(columns)
+                        .min(steps);
+                    let (text, score) = decode(
+                        &scores[..used * classes],
+                        classes,
+                        &self.alphabet,
+                        &Ink::of(&crop.image, used),
+                    );
+                    read.push((crop.line, text, score));
+                }
+            })?;
             if read.len() != batch.len() {
                 return Err(RunError(
                     "the recognition model's output has an unexpected shape".into(),

@@ -327,14 +327,12 @@ fn assigned(session: &Session) -> ort::Result<Vec<Assigned>> {
     // which outlives this call; lists hold as many entries as it says, texts end with a zero. A
     // status that is not null is an error, which `result_from_status` reads and frees.
     let check = |status| unsafe { ort::Error::result_from_status(status) };
-    let text = |p: *const c_char| {
-        unsafe { CStr::from_ptr(p) }
-            .to_string_lossy()
-            .into_owned()
-    };
+    let text = |p: *const c_char| unsafe { CStr::from_ptr(p) }.to_string_lossy().into_owned();
     let mut out = Vec::new();
     let (mut subgraphs, mut count) = (std::ptr::null(), 0);
-    check(unsafe { (api.Session_GetEpGraphAssignmentInfo)(session.ptr(), &mut subgraphs, &mut count) })?;
+    check(unsafe {
+        (api.Session_GetEpGraphAssignmentInfo)(session.ptr(), &mut subgraphs, &mut count)
+    })?;
     for i in 0..count {
         let subgraph = unsafe { *subgraphs.add(i) };
         let mut provider = std::ptr::null();

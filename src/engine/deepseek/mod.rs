@@ -1,0 +1,7 @@
+//! DeepSeek-OCR.
+
+pub mod preprocess;
+mod resample;
+
+#[cfg(test)]
+mod fixtures;
