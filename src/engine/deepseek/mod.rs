@@ -18,6 +18,9 @@ mod threads;
 pub mod tokens;
 pub mod vision;
 
+#[cfg(test)]
+mod fixtures;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::time::Instant;
