@@ -8,4 +8,5 @@ pub mod error;
 pub mod graph;
 mod onnx;
 pub mod plan;
+pub mod positions;
 pub mod shards;
