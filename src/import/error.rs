@@ -20,6 +20,8 @@ pub enum ImportError {
         name: String,
         expected: Vec<u64>,
     },
+    #[error("{}: the tensor \"{name}\" is missing", folder.display())]
+    Absent { folder: PathBuf, name: String },
     #[error(
         "{}: the tensor \"{name}\" has the shape {}, config.json asks for {}",
         path.display(), shown(found), shown(expected)
@@ -61,7 +63,7 @@ impl ImportError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::File { hint, .. } => hint,
-            Self::Missing { .. } | Self::Shape { .. } => {
+            Self::Missing { .. } | Self::Absent { .. } | Self::Shape { .. } => {
                 "config.json and the *.safetensors files must be of one checkpoint: download it anew"
             }
             Self::Extra { .. } => {

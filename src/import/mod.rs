@@ -4,6 +4,8 @@
 //! [`graph`] builds a graph from values and nodes, and writes it in ONNX's own format ([`onnx`]).
 //! Nothing here runs a graph.
 
+pub mod checkpoint;
+pub mod config;
 pub mod error;
 pub mod graph;
 mod onnx;
