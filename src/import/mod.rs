@@ -5,10 +5,15 @@
 //! Nothing here runs a graph.
 
 pub mod checkpoint;
+mod clip;
 pub mod config;
 pub mod error;
 pub mod graph;
+mod nodes;
 mod onnx;
 pub mod plan;
 pub mod positions;
+mod relative;
+mod sam;
 pub mod shards;
+pub mod vision;

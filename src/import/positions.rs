@@ -10,6 +10,11 @@ use std::borrow::Cow;
 
 use safetensors::tensor::{Dtype, View};
 
+use super::checkpoint::Measured;
+use super::config::Config;
+use super::error::ImportError;
+use super::plan::Plan;
+
 /// Sides of square views in pixels, those of DeepSeek-OCR's modes: Tiny, Small (and the tiles of
 /// Gundam), Base (and Gundam's global view), Large.
 pub const SIDES: [usize; 4] = [512, 640, 1024, 1280];
@@ -39,6 +44,52 @@ pub struct Learned {
     /// The position of CLIP's class token.
     pub class: Vec<f32>,
     pub clip: Grid,
+}
+
+impl Learned {
+    /// Reads the checkpoint's tables.
+    pub fn read(
+        plan: &mut Plan,
+        config: &Config,
+        measured: &Measured,
+    ) -> Result<Self, ImportError> {
+        let (sam, clip) = (&config.sam, &config.clip);
+        let side = sam.image_size / measured.sam_patch;
+        let name = "model.sam_model";
+        let values = plan.values(&format!("{name}.pos_embed"), &[1, side, side, sam.width])?;
+        let grid = Grid {
+            side: side as usize,
+            width: sam.width as usize,
+            values,
+        };
+
+        let head_dim = sam.width / sam.heads;
+        let mut relative = Vec::new();
+        for layer in &sam.global_layers {
+            let mut axis = |axis: &str| {
+                let name = format!("{name}.blocks.{layer}.attn.{axis}");
+                plan.values(&name, &[2 * side - 1, head_dim])
+            };
+            relative.push([axis("rel_pos_h")?, axis("rel_pos_w")?]);
+        }
+
+        let name = "model.vision_model.embeddings.position_embedding.weight";
+        let side = clip.image_size / clip.patch_size;
+        let mut class = plan.values(name, &[1 + side * side, clip.width])?;
+        let values = class.split_off(clip.width as usize);
+        Ok(Self {
+            patch: measured.sam_patch as usize,
+            sam: grid,
+            relative,
+            head_dim: head_dim as usize,
+            class,
+            clip: Grid {
+                side: side as usize,
+                width: clip.width as usize,
+                values,
+            },
+        })
+    }
 }
 
 /// A tensor of `positions.safetensors`.
