@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod model;
 mod process;
 mod retry;
 mod status;
@@ -39,6 +40,8 @@ enum Command {
     Retry(retry::Arguments),
     /// Look at settings, folders, libraries and models, and read one page
     Check(check::Arguments),
+    /// List model packs, or make one of a checkpoint
+    Model(model::Arguments),
     /// Print the settings in force
     Config(config::Arguments),
     #[command(hide = true)]
@@ -99,6 +102,8 @@ const USAGE: u8 = 2;
 const BUG: u8 = 70;
 const MACHINE: u8 = 75;
 const CONFIGURATION: u8 = 78;
+/// Exit status of a run that a signal ended.
+const INTERRUPTED: u8 = 130;
 
 impl Failure {
     fn config(message: String) -> Self {
@@ -153,6 +158,7 @@ pub fn main() -> ExitCode {
         Command::Status(a) => status::run(cli.config, a),
         Command::Retry(a) => retry::run(cli.config, a),
         Command::Check(a) => check::run(cli.config, a),
+        Command::Model(a) => model::run(cli.config, a),
         Command::Config(a) => config::run(cli.config, a),
     };
     match ran {

@@ -43,8 +43,11 @@ pub enum ImportError {
         needed: u64,
         free: u64,
     },
+    /// A fault of this program.
+    #[error("{0}")]
+    Bug(String),
     /// Withdrawn before it was done.
-    #[error("cancelled")]
+    #[error("stopped; nothing was written")]
     Cancelled,
     #[error(transparent)]
     Write(#[from] FileError),
@@ -71,6 +74,7 @@ impl ImportError {
             }
             Self::Exists { .. } => "choose another --name, or replace it with --force",
             Self::Space { .. } => "make room, or point folders.data to a larger disk",
+            Self::Bug(_) => "this is a fault of dropleaf: please report it",
             Self::Cancelled | Self::Write(_) => return None,
         };
         Some(hint.into())

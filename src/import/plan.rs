@@ -170,7 +170,7 @@ impl Plan {
         let count = shape.iter().product::<u64>();
         let mut bytes = vec![0; (count * tensor.source.bytes()) as usize];
         self.shards.read(&tensor, 0, &mut bytes)?;
-        Ok(floats(tensor.source, &bytes).collect())
+        Ok(floats(tensor.source, &bytes))
     }
 
     /// A tensor that the checkpoint carries and the model never uses.
@@ -262,22 +262,13 @@ pub struct Finished {
 }
 
 /// Numbers of a checkpoint as 32-bit floats; `bytes` is little-endian.
-pub fn floats(source: Source, bytes: &[u8]) -> Box<dyn Iterator<Item = f32> + '_> {
+fn floats(source: Source, bytes: &[u8]) -> Vec<f32> {
+    fn each<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+        bytes.as_chunks().0.iter().map(|&b| value(b)).collect()
+    }
     match source {
-        Source::Bf16 => Box::new(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&b| bf16::from_le_bytes(b).to_f32()),
-        ),
-        Source::F16 => Box::new(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&b| f16::from_le_bytes(b).to_f32()),
-        ),
-        Source::F32 => Box::new(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b))),
+        Source::Bf16 => each(bytes, |b| bf16::from_le_bytes(b).to_f32()),
+        Source::F16 => each(bytes, |b| f16::from_le_bytes(b).to_f32()),
+        Source::F32 => each(bytes, f32::from_le_bytes),
     }
 }

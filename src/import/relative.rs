@@ -50,14 +50,14 @@ pub fn split(g: &mut Graph, qkv: Value) -> [Value; 3] {
 
 /// How wide the key, query and value of a head are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum Kernel {
     /// Key and query alike, the value narrower: what the CPU's kernel takes.
     Plain,
     /// All three alike, and a multiple of 8: what flash attention on CUDA takes.
     Flash,
 }
 
-impl Form {
+impl Kernel {
     /// Columns to add to each axis of a square of `side` tokens. They meet zeros in every key.
     fn padding(self, dim: i64, side: Size) -> i64 {
         // A side that is not known yet is a multiple of 4, so that its two axes need none.
@@ -92,8 +92,8 @@ pub struct Square {
 impl Square {
     /// A square of `side` tokens to a side (a multiple of 4 if it is not known yet), of which there
     /// are `batch`.
-    pub fn new(g: &mut Graph, form: Form, heads: Heads, batch: Value, side: Size) -> Self {
-        let padding = form.padding(heads.dim, side);
+    pub fn new(g: &mut Graph, kernel: Kernel, heads: Heads, batch: Value, side: Size) -> Self {
+        let padding = kernel.padding(heads.dim, side);
         let places = g.plus(side, padding);
         let place = g.range(places);
         let query = g.range(side);
@@ -130,7 +130,7 @@ impl Square {
         ];
         let shape = g.sizes(&shape);
         let keys = g.expand(keys, shape);
-        let zeros = (form == Form::Flash).then(|| {
+        let zeros = (kernel == Kernel::Flash).then(|| {
             let shape = g.node("Shape", &[keys]).one();
             g.expand(none, shape)
         });

@@ -11,7 +11,7 @@ use super::error::ImportError;
 use super::graph::{DType, Graph, Value};
 use super::nodes::Size;
 use super::plan::{Part, Plan};
-use super::relative::{Form, Heads, Square, split};
+use super::relative::{Heads, Kernel, Square, split};
 
 /// `LayerNorm` and `LayerNorm2d` of `build_sam_vit_b`.
 const EPSILON: f32 = 1e-6;
@@ -34,7 +34,7 @@ pub fn tower(
     plan: &mut Plan,
     sam: &Sam,
     measured: &Measured,
-    form: Form,
+    kernel: Kernel,
     inputs: &Inputs,
 ) -> Result<Value, ImportError> {
     let side = g.dimension(inputs.views, 1);
@@ -42,7 +42,7 @@ pub fn tower(
     let tower = Tower {
         sam,
         measured,
-        form,
+        kernel,
         views: g.dimension(inputs.views, 0),
         grid,
     };
@@ -57,7 +57,7 @@ pub fn tower(
 struct Tower<'a> {
     sam: &'a Sam,
     measured: &'a Measured,
-    form: Form,
+    kernel: Kernel,
     views: Value,
     /// Patches to a side.
     grid: Size,
@@ -126,7 +126,7 @@ impl Tower<'_> {
         relative: Value,
     ) -> Result<Value, ImportError> {
         let view = g.within("view", |g| {
-            Square::new(g, self.form, self.heads(), self.views, self.grid)
+            Square::new(g, self.kernel, self.heads(), self.views, self.grid)
         });
         let vectors = g.within("view", |g| view.vectors(g, relative, 2));
         let mut windows = None;
@@ -265,7 +265,7 @@ impl Tower<'_> {
         let zero = g.scalar(0.0);
         let shape = g.sizes(&[Size::Of(self.views), Size::Is(1), Size::Is(width)]);
         Windows {
-            square: Square::new(g, self.form, self.heads(), batch, Size::Is(window)),
+            square: Square::new(g, self.kernel, self.heads(), batch, Size::Is(window)),
             places,
             tokens,
             padding: g.expand(zero, shape),

@@ -7,14 +7,14 @@
 use super::checkpoint::Measured;
 use super::clip;
 use super::config::Config;
+use super::decoder::Form;
 use super::error::ImportError;
 use super::graph::{DType, Dim, Graph, Value};
 use super::plan::Plan;
-use super::relative::Form;
+use super::relative::Kernel;
 use super::sam;
 
-/// Builds the graph that computes in `compute`, whose weights stand in `data_file`: in 32-bit floats
-/// for the CPU, in bfloat16 for CUDA.
+/// Builds the graph over weights in `data_file`.
 ///
 /// | input | | |
 /// |---|---|---|
@@ -27,25 +27,20 @@ use super::sam;
 /// |---|---|---|
 /// | `sam` | f32 | `[views, channels, grid / 4, grid / 4]` |
 /// | `clip` | f32 | `[views, 1 + (grid / 4)^2, clip_width]`: the class token first |
-/// | `projected` | `compute` | `[views, (grid / 4)^2, hidden]` |
+/// | `projected` | as the graph computes | `[views, (grid / 4)^2, hidden]` |
 pub fn build(
     plan: &mut Plan,
     config: &Config,
     measured: &Measured,
-    compute: DType,
+    form: Form,
     data_file: &str,
 ) -> Result<Graph, ImportError> {
-    let form = match compute {
-        DType::Bf16 => Form::Flash,
-        _ => Form::Plain,
+    let kernel = match form {
+        Form::Cpu => Kernel::Cpu,
+        Form::Cuda => Kernel::Flash,
     };
-    towers(
-        plan,
-        config,
-        measured,
-        Graph::new("vision", compute, data_file),
-        form,
-    )
+    let graph = Graph::new("vision", form.compute(), data_file);
+    towers(plan, config, measured, graph, kernel)
 }
 
 fn towers(
@@ -53,7 +48,7 @@ fn towers(
     config: &Config,
     measured: &Measured,
     mut graph: Graph,
-    form: Form,
+    kernel: Kernel,
 ) -> Result<Graph, ImportError> {
     let g = &mut graph;
     let (sam, clip) = (&config.sam, &config.clip);
@@ -80,7 +75,9 @@ fn towers(
         positions,
         relative,
     };
-    let features = g.within("sam", |g| sam::tower(g, plan, sam, measured, form, &inputs))?;
+    let features = g.within("sam", |g| {
+        sam::tower(g, plan, sam, measured, kernel, &inputs)
+    })?;
     let channels = sam.downsample[1];
     let flat = g.reshape(features, &[0, channels as i64, -1]);
     let flat = g.transpose(flat, &[0, 2, 1]);
