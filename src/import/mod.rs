@@ -1,25 +1,31 @@
 //! A checkpoint becomes a model pack: ONNX graphs over one data file, and `pack.toml`.
 //!
 //! ```text
-//! checkpoint (config, shards) -> plan <- decoder, vision (graphs) -> weights -> publish
+//! checkpoint (config, shards) -> plan <- decoder, vision (graphs), positions -> weights -> publish
 //! ```
 //!
 //! [`checkpoint`] reads what the user has and compares its parts, [`plan`] gives each tensor its
 //! place in the data file as the graph builders ask for it, [`graph`] builds a graph from values
-//! and nodes and writes it in ONNX's own format ([`onnx`]), [`weights`] makes the data file's
-//! bytes, [`publish`] the pack's folder. Nothing here runs a graph, and nothing is written before
+//! and nodes and writes it in ONNX's own format ([`onnx`]), [`positions`] are tables beside the
+//! graphs, [`weights`] makes the data file's bytes, [`publish`] the pack's folder. Nothing here runs a graph, and nothing is written before
 //! the whole checkpoint is understood.
 
 mod attention;
 pub mod checkpoint;
+mod clip;
 pub mod config;
 pub mod decoder;
 pub mod error;
 pub mod graph;
+mod nodes;
 mod onnx;
 pub mod plan;
+pub mod positions;
 pub mod publish;
+mod relative;
+mod sam;
 pub mod shards;
+pub mod vision;
 pub mod weights;
 
 use std::path::{Path, PathBuf};
@@ -29,12 +35,14 @@ use decoder::{BLOCK, Form};
 pub use error::ImportError;
 use graph::DType;
 use plan::Plan;
+use positions::Learned;
 use publish::{OnProgress, Staging, Target};
 
 use crate::pack::{DEEPSEEK_OCR, Geometry, Manifest, SCHEMA, Storage};
 
-/// Names of the data file and of the tokenizer in a pack.
+/// Names of the data file, of the position tables and of the tokenizer in a pack.
 const WEIGHTS: &str = "weights.bin";
+const POSITIONS: &str = "positions.safetensors";
 const TOKENIZER: &str = "tokenizer.json";
 /// What the licence field says where nothing is known.
 const NO_LICENCE: &str = "not stated by the checkpoint";
@@ -107,12 +115,18 @@ pub fn import(
     let mut plan = Plan::new(shards, dtype);
     let mut graphs: Vec<(String, Vec<u8>)> = Vec::new();
     for &form in forms {
+        let graph = vision::build(&mut plan, &config, &measured, form, WEIGHTS)?;
+        graphs.push((format!("vision_{}", form.name()), graph.encode()));
         let graph = decoder::build(&mut plan, &config.language, form, WEIGHTS)?;
         graphs.push((format!("decoder_{}", form.name()), graph.encode()));
     }
+    let learned = Learned::read(&mut plan, &config, &measured)?;
     let plan = plan.finish()?;
+    let positions = positions::encode(&positions::tables(&learned))
+        .map_err(|e| ImportError::file(folder, e, "its position tables are too large"))?;
 
     let bytes = plan.length
+        + positions.len() as u64
         + tokenizer.len() as u64
         + graphs.iter().map(|(_, g)| g.len() as u64).sum::<u64>();
     target.check_space(bytes)?;
@@ -122,6 +136,7 @@ pub fn import(
         let file = format!("{}.onnx", role.replace('_', "."));
         staging.add(role, &file, |sink| sink(bytes))?;
     }
+    staging.add("positions", POSITIONS, |sink| sink(&positions))?;
     staging.add("tokenizer", TOKENIZER, |sink| sink(&tokenizer))?;
     let path = staging.publish(Manifest {
         schema: SCHEMA,
