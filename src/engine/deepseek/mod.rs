@@ -139,7 +139,12 @@ impl DeepSeek {
         };
         self.pages.insert(key, page);
         if !self.preparers.order(key, image, mode) {
-            self.answer(key, Err(ReadError::Machine("the threads for page images have ended".into())));
+            self.answer(
+                key,
+                Err(ReadError::Machine(
+                    "the threads for page images have ended".into(),
+                )),
+            );
         }
     }
 
@@ -292,7 +297,10 @@ impl DeepSeek {
             End::Truncated => (
                 &output[..],
                 PageStatus::Truncated,
-                Some(format!("the model ran out of tokens after {}", output.len())),
+                Some(format!(
+                    "the model ran out of tokens after {}",
+                    output.len()
+                )),
             ),
             End::Looped(found) => {
                 let how = match found.period {
@@ -302,7 +310,10 @@ impl DeepSeek {
                 (
                     &output[..found.keep],
                     PageStatus::Looped,
-                    Some(format!("the model went in circles after {} tokens: {how}", found.keep)),
+                    Some(format!(
+                        "the model went in circles after {} tokens: {how}",
+                        found.keep
+                    )),
                 )
             }
             End::NoRoom { capacity } => {

@@ -62,8 +62,9 @@ impl Model {
             (Device::Cuda, Storage::F32) => {
                 return Err(EngineError::Config {
                     what: format!("engine.device = \"cuda\" with {}", pack.folder.display()),
-                    why: "the pack stores 32-bit floats, which PagedAttention on CUDA does not take"
-                        .into(),
+                    why:
+                        "the pack stores 32-bit floats, which PagedAttention on CUDA does not take"
+                            .into(),
                     hint: "import the checkpoint with --dtype bf16, or set engine.device = \"cpu\""
                         .into(),
                 });
@@ -151,7 +152,9 @@ impl Model {
             why: e.0,
         };
         match place {
-            Place::Cpu => model.keep(model.needed(wanted.cache_tokens)).map_err(failed)?,
+            Place::Cpu => model
+                .keep(model.needed(wanted.cache_tokens))
+                .map_err(failed)?,
             Place::Cuda => {
                 model.fill(wanted.mode).map_err(failed)?;
                 let memory = runtime.device_memory()?;
@@ -225,7 +228,7 @@ impl Model {
         Schedule::new(
             self.limits,
             Blocks::new(self.blocks, self.geometry.block_tokens),
-            self.tokenizer.whitelist().to_vec(),
+            self.tokenizer.whitelist(),
         )
     }
 
@@ -270,7 +273,9 @@ impl Model {
     ) -> Result<Vec<Finished>, RunError> {
         let mut schedule = self.schedule();
         for request in requests {
-            schedule.enter(request).map_err(|e| RunError(e.to_string()))?;
+            schedule
+                .enter(request)
+                .map_err(|e| RunError(e.to_string()))?;
         }
         let mut out = Vec::new();
         loop {
