@@ -302,11 +302,17 @@ fn pages_in_company_give_the_tokens_that_they_give_alone() {
         let recorded = reference.tokens(case, "").0;
         assert_eq!(alone.output[..recorded.len()], recorded);
         assert!(sure >= recorded.len(), "{case}: {sure}");
-        println!("{case}: {sure} of {} tokens cannot flip", alone.output.len());
+        println!(
+            "{case}: {sure} of {} tokens cannot flip",
+            alone.output.len()
+        );
         pages.push((request, rows, alone.output, sure));
     }
     let needed: usize = pages.iter().map(|p| p.0.settings.max_tokens).sum();
-    assert!(PAGES / 2 * needed > 3 * CACHE, "the cache must be too small");
+    assert!(
+        PAGES / 2 * needed > 3 * CACHE,
+        "the cache must be too small"
+    );
 
     let mut schedule: Schedule = model.schedule();
     let mut ended: Vec<Finished> = Vec::new();

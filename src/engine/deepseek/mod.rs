@@ -8,6 +8,7 @@
 
 pub mod cache;
 pub mod decoder;
+mod detokenize;
 pub mod guard;
 pub mod model;
 pub mod preprocess;
@@ -15,6 +16,7 @@ pub mod reading;
 mod resample;
 pub mod schedule;
 mod threads;
+pub mod tokens;
 pub mod tokens;
 pub mod vision;
 
