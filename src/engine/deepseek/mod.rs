@@ -17,7 +17,6 @@ mod resample;
 pub mod schedule;
 mod threads;
 pub mod tokens;
-pub mod tokens;
 pub mod vision;
 
 #[cfg(test)]
