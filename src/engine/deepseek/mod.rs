@@ -2,6 +2,7 @@
 
 mod detokenize;
 pub mod preprocess;
+pub mod reading;
 mod resample;
 pub mod tokens;
 
