@@ -98,6 +98,12 @@ impl Graph {
             .one()
     }
 
+    /// Adds a dimension of one element before `axis`.
+    pub fn unsqueeze(&mut self, value: Value, axis: i64) -> Value {
+        let axis = self.ints(&[axis]);
+        self.node("Unsqueeze", &[value, axis]).one()
+    }
+
     pub fn concat(&mut self, values: &[Value], axis: i64) -> Value {
         self.node("Concat", values).int("axis", axis).one()
     }
