@@ -17,6 +17,7 @@ pub mod config;
 pub mod decoder;
 pub mod error;
 pub mod graph;
+mod keys;
 mod nodes;
 mod onnx;
 pub mod plan;
@@ -25,6 +26,10 @@ pub mod publish;
 mod relative;
 mod sam;
 pub mod shards;
+#[cfg(test)]
+mod structure;
+#[cfg(test)]
+mod testing;
 pub mod vision;
 pub mod weights;
 
