@@ -290,7 +290,7 @@ impl Attention {
             let name = format!("{what}_cache_out.{layer}");
             g.output(&name, value, self.form.compute(), &cache_shape(model));
         }
-        g.product(plan, x, &format!("{prefix}.o_proj"), hidden, hidden)
+        g.product(plan, x, &format!("{prefix}.o_proj"), &[hidden, hidden])
     }
 }
 
@@ -322,12 +322,12 @@ fn gated_mlp(
     width: u64,
     x: Value,
 ) -> Result<Value, ImportError> {
-    let gate = g.product(plan, x, &format!("{name}.gate_proj"), hidden, width)?;
-    let up = g.product(plan, x, &format!("{name}.up_proj"), hidden, width)?;
+    let gate = g.product(plan, x, &format!("{name}.gate_proj"), &[width, hidden])?;
+    let up = g.product(plan, x, &format!("{name}.up_proj"), &[width, hidden])?;
     // With alpha 1 this is silu, in one node on both devices.
     let gate = g.contrib("QuickGelu", &[gate]).float("alpha", 1.0).one();
     let x = g.mul(gate, up);
-    g.product(plan, x, &format!("{name}.down_proj"), width, hidden)
+    g.product(plan, x, &format!("{name}.down_proj"), &[hidden, width])
 }
 
 /// The chosen experts' outputs, weighted by the gate, and the shared experts'.
@@ -362,7 +362,7 @@ fn experts(
         &[count, hidden, width],
     )?;
     let [gate_up, down] = [gate_up, down].map(|w| g.weight(&w));
-    let router = g.product(plan, x, &format!("{name}.gate"), hidden, count)?;
+    let router = g.product(plan, x, &format!("{name}.gate"), &[count, hidden])?;
     // swiglu with these numbers is silu(gate) * up; fusion 1: rows of gate and up in turn.
     let mut chosen = g
         .contrib("MoE", &[x, router, gate_up, Value::NONE, down])
@@ -398,7 +398,7 @@ fn head(
 ) -> Result<(), ImportError> {
     let [x, residual] = [x, residual].map(|v| g.gather(v, inputs.logit_rows, 0));
     let (x, _) = skip_norm(g, plan, model, "model.norm.weight", x, residual)?;
-    let logits = g.product(plan, x, "lm_head", model.hidden, model.vocabulary)?;
+    let logits = g.product(plan, x, "lm_head", &[model.vocabulary, model.hidden])?;
     // The CUDA provider has no ArgMax of bfloat16.
     let logits = match g.compute() {
         DType::F32 => logits,
