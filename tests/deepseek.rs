@@ -5,16 +5,20 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
+use crossbeam_channel::unbounded;
 use dropleaf::config::{Config, Device, Mode};
+use dropleaf::engine::deepseek::DeepSeek;
 use dropleaf::engine::deepseek::guard::Rule;
 use dropleaf::engine::deepseek::model::Model;
 use dropleaf::engine::deepseek::schedule::{End, Finished, Key, Request, Schedule, Settings};
 use dropleaf::engine::deepseek::vision::Rows;
+use dropleaf::engine::session::{Graph, Resident, RunError, View};
+use dropleaf::engine::{Cancel, EngineError, ReadError, ReadTask, Reader};
 use dropleaf::import::{self, Options};
 use dropleaf::pack::Storage;
-use dropleaf::page::PageImage;
+use dropleaf::page::{PageImage, PageStatus, Reading};
 use safetensors::SafeTensors;
 
 /// Relative error that a stage in 32-bit floats may have.
@@ -344,5 +348,217 @@ fn pages_in_company_give_the_tokens_that_they_give_alone() {
     for finished in ended {
         let (_, _, alone, sure) = &pages[finished.key as usize % 2];
         assert_eq!(finished.output[..*sure], alone[..*sure], "{}", finished.key);
+    }
+}
+
+/// Has `reader` read all pages that stand in its queue together; answers in the order of `pages`.
+fn read(reader: &mut DeepSeek, pages: Vec<(PageImage, Cancel)>) -> Vec<Result<Reading, ReadError>> {
+    let (tasks, queue) = unbounded();
+    let (answers, answered) = unbounded();
+    let count = pages.len();
+    for (i, (image, cancel)) in pages.into_iter().enumerate() {
+        let answers = answers.clone();
+        let reply = move |answer| answers.send((i, answer)).unwrap();
+        let task = ReadTask {
+            image: Arc::new(image),
+            chars: None,
+            cancel,
+            reply: Box::new(reply),
+        };
+        tasks.send(task).unwrap();
+    }
+    drop((tasks, answers));
+    reader.serve(&queue);
+    let answers: BTreeMap<usize, _> = answered.iter().collect();
+    assert_eq!(answers.len(), count, "every page is answered once");
+    answers.into_values().collect()
+}
+
+fn reader(config: &Config) -> DeepSeek {
+    let lib = config.folders.data.join("lib");
+    let mut reader = DeepSeek::load(&lib, MODELS.path(), config).unwrap();
+    reader.warm().unwrap();
+    reader
+}
+
+fn cards() -> Vec<PageImage> {
+    (0..12)
+        .map(|card| image("tiny-reader", &format!("cards/card{card:02}.png")))
+        .collect()
+}
+
+fn recorded_texts() -> Vec<String> {
+    let cards = std::fs::read(data("tiny-reader").join("cards.json")).unwrap();
+    let cards: serde_json::Value = serde_json::from_slice(&cards).unwrap();
+    let cards = cards["cards"].as_array().unwrap().iter();
+    cards
+        .map(|card| {
+            let text = card["output_text"].as_str().unwrap();
+            text.strip_suffix("<｜end▁of▁sentence｜>")
+                .unwrap()
+                .to_owned()
+        })
+        .collect()
+}
+
+/// What is read of the cards, by their number.
+fn assert_read<'a>(answers: impl IntoIterator<Item = (usize, &'a Result<Reading, ReadError>)>) {
+    let texts = recorded_texts();
+    for (card, answer) in answers {
+        let (reading, text) = (answer.as_ref().unwrap(), &texts[card]);
+        assert_eq!(reading.status, PageStatus::Ok, "card {card}");
+        // A digit of a coordinate of this one may flip, see its margins.
+        if card == 6 {
+            let blocks = text.matches("<|ref|>").count();
+            assert_eq!(reading.blocks.len(), blocks, "card {card}");
+        } else {
+            assert_eq!(&reading.grounded, text, "card {card}");
+        }
+    }
+}
+
+#[test]
+fn the_reader_answers_every_page_whatever_happens_to_its_neighbours() {
+    let _turn = turn();
+    let mut config = config("tiny-reader", 4 * 256);
+    config.deepseek.sequences = 5;
+    let mut reader = reader(&config);
+    assert_eq!(reader.identity().engine, "deepseek-ocr");
+    assert_eq!(reader.wish().dpi, 144.0);
+
+    // A withdrawn page, and one with tiles, whose 912 tokens leave too little of the cache.
+    let mut pages: Vec<_> = cards()
+        .into_iter()
+        .map(|i| (i, Cancel::default()))
+        .collect();
+    let gone = Cancel::default();
+    gone.cancel();
+    pages.push((cards().remove(0), gone));
+    pages.push((image("tiny-deepseek-ocr", "page.png"), Cancel::default()));
+    let mut answers = read(&mut reader, pages);
+    match answers.pop() {
+        Some(Err(ReadError::Page(why))) => assert!(why.contains("cache"), "{why}"),
+        Some(Ok(reading)) => assert_ne!(reading.status, PageStatus::Failed),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(answers.pop(), Some(Err(ReadError::Cancelled))));
+    assert_eq!(answers.len(), 12);
+    assert_read(answers.iter().enumerate());
+}
+
+/// A graph of which some runs fail.
+struct Faulty<F> {
+    inner: Box<dyn Graph>,
+    fault: F,
+}
+
+impl<F: FnMut(&[(&str, View<'_>)]) -> Option<&'static str> + Send> Graph for Faulty<F> {
+    fn run(
+        &mut self,
+        inputs: &[(&str, View<'_>)],
+        outputs: &[&str],
+        take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError> {
+        match (self.fault)(inputs) {
+            Some(why) => Err(RunError(why.into())),
+            None => self.inner.run(inputs, outputs, take),
+        }
+    }
+
+    fn keep(&mut self, residents: &[Resident]) -> Result<(), RunError> {
+        self.inner.keep(residents)
+    }
+}
+
+struct Nothing;
+
+impl Graph for Nothing {
+    fn run(
+        &mut self,
+        _: &[(&str, View<'_>)],
+        _: &[&str],
+        _: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError> {
+        Err(RunError("nothing".into()))
+    }
+}
+
+/// Lets runs of `graph` fail where `fault` says so, and with what words.
+fn spoil(
+    graph: &mut Box<dyn Graph>,
+    fault: impl FnMut(&[(&str, View<'_>)]) -> Option<&'static str> + Send + 'static,
+) {
+    let inner = std::mem::replace(graph, Box::new(Nothing));
+    *graph = Box::new(Faulty { inner, fault });
+}
+
+fn size(inputs: &[(&str, View<'_>)], name: &str) -> i64 {
+    let (_, view) = inputs.iter().find(|(n, _)| *n == name).unwrap();
+    view.shape[0]
+}
+
+#[test]
+fn memory_that_is_short_makes_batches_smaller_and_a_lost_device_blames_no_page() {
+    let _turn = turn();
+    let config = config("tiny-reader", 16_384);
+    let mut reader = reader(&config);
+    let pages = || {
+        cards()
+            .into_iter()
+            .map(|i| (i, Cancel::default()))
+            .collect()
+    };
+    const SHORT: &str = "Failed to allocate memory for requested buffer of size 12345";
+
+    spoil(&mut reader.model().decoder.graph, |inputs| {
+        (size(inputs, "input_ids") > 100 || size(inputs, "past_lengths") > 3).then_some(SHORT)
+    });
+    assert_read(read(&mut reader, pages()).iter().enumerate());
+
+    // The third page's image is one that the vision model cannot take.
+    let mut runs = 0;
+    spoil(&mut reader.model().vision.graph, move |_| {
+        runs += 1;
+        (runs == 3).then_some("Non-zero status code returned while running Conv node")
+    });
+    let answers = read(&mut reader, pages());
+    assert!(matches!(answers[2], Err(ReadError::Page(_))));
+    assert_read(answers.iter().enumerate().filter(|(card, _)| *card != 2));
+
+    let mut steps = 0;
+    spoil(&mut reader.model().decoder.graph, move |_| {
+        steps += 1;
+        (steps == 60).then_some("CUDA error 700: an illegal memory access was encountered")
+    });
+    let answers = read(&mut reader, pages());
+    let blamed = |answer: &Result<Reading, ReadError>| matches!(answer, Err(ReadError::Page(_)));
+    assert!(!answers.iter().any(blamed));
+    let lost = |answer: &&Result<Reading, ReadError>| matches!(answer, Err(ReadError::Machine(_)));
+    assert!(answers.iter().filter(lost).count() > 0);
+    // When it is back all pages are read.
+    assert_read(read(&mut reader, pages()).iter().enumerate());
+
+    spoil(&mut reader.model().decoder.graph, |_| Some(SHORT));
+    let answers = read(&mut reader, pages());
+    assert_eq!(answers.iter().filter(lost).count(), 12);
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused_with_what_to_do() {
+    let _turn = turn();
+    let mut config = config("tiny-reader", 4096);
+    let lib = config.folders.data.join("lib");
+    config.engine.device = Device::Cuda;
+    match DeepSeek::load(&lib, MODELS.path(), &config) {
+        Err(EngineError::Config { why, hint, .. }) => {
+            assert!(why.contains("32-bit floats") && hint.contains("--dtype bf16"));
+        }
+        other => panic!("{:?}", other.map(drop)),
+    }
+    config.engine.device = Device::Cpu;
+    config.engine.model = "absent".into();
+    match DeepSeek::load(&lib, MODELS.path(), &config) {
+        Err(EngineError::Config { hint, .. }) => assert!(hint.contains("import"), "{hint}"),
+        other => panic!("{:?}", other.map(drop)),
     }
 }

@@ -18,7 +18,8 @@ pub struct Chosen {
 }
 
 pub struct Decoder {
-    graph: Box<dyn Graph>,
+    /// What runs the steps; its resident tensors are the cache.
+    pub graph: Box<dyn Graph>,
     /// Type of the cache and of image rows.
     element: ElementType,
     hidden: usize,
@@ -165,5 +166,169 @@ impl Decoder {
             width: self.hidden,
             elements,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::engine::deepseek::cache::Blocks;
+    use crate::engine::deepseek::fixtures;
+    use crate::engine::deepseek::guard::Rule;
+    use crate::engine::deepseek::schedule::{Limits, Request, Schedule, Settings};
+    use crate::engine::session::Data;
+
+    /// What was given, by name: shape and elements in words.
+    type Given = Arc<Mutex<BTreeMap<String, String>>>;
+
+    /// Writes down what it is given and chooses 40, 41, ...
+    struct Recorder {
+        given: Given,
+        kept: Arc<Mutex<Vec<Resident>>>,
+    }
+
+    impl Graph for Recorder {
+        fn run(
+            &mut self,
+            inputs: &[(&str, View<'_>)],
+            outputs: &[&str],
+            take: &mut dyn FnMut(&[View<'_>]),
+        ) -> Result<(), RunError> {
+            let mut rows = 0;
+            for (name, view) in inputs {
+                let elements = match view.data {
+                    Data::F32(e) => format!("{e:?}"),
+                    Data::I64(e) => format!("{e:?}"),
+                    Data::I32(e) => format!("{e:?}"),
+                    other => panic!("{other:?}"),
+                };
+                if *name == "logit_rows" {
+                    rows = view.shape[0];
+                }
+                let said = format!("{:?} {elements}", view.shape);
+                self.given.lock().unwrap().insert((*name).into(), said);
+            }
+            assert_eq!(outputs, ["tokens", "logits"]);
+            let tokens: Vec<i64> = (40..40 + rows).collect();
+            take(&[
+                View::new(&[rows], &tokens),
+                View::new(&[rows, 1], &vec![0.5f32; rows as usize]),
+            ]);
+            Ok(())
+        }
+
+        fn keep(&mut self, residents: &[Resident]) -> Result<(), RunError> {
+            *self.kept.lock().unwrap() = residents.to_vec();
+            Ok(())
+        }
+    }
+
+    fn schedule() -> Schedule {
+        let limits = Limits {
+            sequences: 4,
+            step_tokens: 64,
+            scores: usize::MAX,
+            positions: 1000,
+            eos: 1,
+        };
+        let mut schedule = Schedule::new(limits, Blocks::new(9, 4), vec![]);
+        let settings = Settings {
+            max_tokens: 50,
+            rule: Some(Rule { size: 2, window: 9 }),
+            watch_loops: false,
+            stop: true,
+        };
+        for (key, prompt, image_rows) in [
+            (7, vec![8, 9, 8], vec![]),
+            (8, vec![3, 5, 5, 5, 5, 4], vec![-1, 3, 0, 2, 1, -1]),
+        ] {
+            let request = Request {
+                key,
+                prompt,
+                image_rows,
+                settings,
+                forced: Vec::new(),
+            };
+            schedule.enter(request).unwrap();
+        }
+        schedule
+    }
+
+    #[test]
+    fn a_plan_becomes_the_inputs_that_the_graph_names() {
+        let (given, kept) = (Given::default(), Arc::default());
+        let graph = Recorder {
+            given: Arc::clone(&given),
+            kept: Arc::clone(&kept),
+        };
+        let mut geometry = fixtures::published();
+        (geometry.hidden, geometry.layers, geometry.block_tokens) = (2, 2, 4);
+        let mut decoder = Decoder::new(Box::new(graph), ElementType::F32, &geometry);
+        decoder.keep(9).unwrap();
+        let kept: Vec<_> = kept.lock().unwrap().clone();
+        let names: Vec<_> = kept.iter().map(|k| (&*k.input, &*k.output)).collect();
+        assert_eq!(names[0], ("key_cache.0", "key_cache_out.0"));
+        assert_eq!(names[3], ("value_cache.1", "value_cache_out.1"));
+        assert_eq!(kept[3].shape, [9, 4, 10, 128]);
+
+        let mut schedule = schedule();
+        let (step, _) = schedule.plan();
+        let step = step.unwrap();
+        let rows = Rows {
+            width: 2,
+            elements: Elements::F32(vec![0.0, 1.0, 10.0, 11.0]),
+        };
+        let find = |key| (key == 8).then_some(&rows);
+        let chosen = decoder.run(&step, &find, true).unwrap();
+        assert_eq!(chosen.tokens, [40, 41]);
+        assert_eq!(chosen.logits, [0.5, 0.5]);
+        let expected = [
+            ("input_ids", "[9] [8, 9, 8, 3, 5, 5, 5, 5, 4]"),
+            ("image_rows", "[9] [-1, -1, -1, -1, 2, 0, 3, 1, -1]"),
+            ("image_embeds", "[2, 2] [10.0, 11.0, 0.0, 1.0]"),
+            ("cumulative_lengths", "[3] [0, 3, 9]"),
+            ("past_lengths", "[2] [0, 0]"),
+            ("block_table", "[2, 2] [0, 0, 1, 2]"),
+            ("slot_mapping", "[9] [0, 1, 2, 4, 5, 6, 7, 8, 9]"),
+            ("attention_metadata", "[2] [6, 6]"),
+            ("logit_rows", "[2] [2, 8]"),
+            // 9 followed 8 already.
+            ("ban_rows", "[1, 2] [0, 9]"),
+            ("ban_values", "[1] [-inf]"),
+        ];
+        let expected = expected.map(|(name, said)| (name.to_owned(), said.to_owned()));
+        assert_eq!(*given.lock().unwrap(), BTreeMap::from(expected));
+
+        // The next step shows no image: one row of zeros stands for none.
+        schedule.advance(&step, &chosen.tokens);
+        let (step, _) = schedule.plan();
+        decoder.run(&step.unwrap(), &|_| None, true).unwrap();
+        let given = given.lock().unwrap();
+        assert_eq!(given["image_embeds"], "[1, 2] [0.0, 0.0]");
+        assert_eq!(given["past_lengths"], "[2] [3, 6]");
+        assert_eq!(given["slot_mapping"], "[2] [3, 10]");
+        assert_eq!(given["ban_values"], "[1] [0.0]");
+    }
+
+    #[test]
+    fn a_missing_image_row_is_an_error() {
+        let graph = Recorder {
+            given: Given::default(),
+            kept: Arc::default(),
+        };
+        let mut geometry = fixtures::published();
+        geometry.hidden = 2;
+        let mut decoder = Decoder::new(Box::new(graph), ElementType::F32, &geometry);
+        let (step, _) = schedule().plan();
+        let short = Rows {
+            width: 2,
+            elements: Elements::F32(vec![0.0, 1.0]),
+        };
+        let step = step.unwrap();
+        assert!(decoder.run(&step, &|_| Some(&short), true).is_err());
+        assert!(decoder.run(&step, &|_| None, true).is_err());
     }
 }

@@ -122,6 +122,11 @@ impl DeepSeek {
         })
     }
 
+    /// The model, for measurements and comparisons.
+    pub fn model(&mut self) -> &mut Model {
+        &mut self.model
+    }
+
     /// Takes a page in.
     fn begin(&mut self, task: ReadTask) {
         if task.cancel.is_cancelled() {

@@ -102,7 +102,8 @@ pub struct Stages {
 }
 
 pub struct Vision {
-    graph: Box<dyn Graph>,
+    /// What runs the batches.
+    pub graph: Box<dyn Graph>,
     /// Tables by side of a view.
     tables: BTreeMap<usize, [Table; 3]>,
     /// Width of a projected row.
@@ -283,4 +284,135 @@ fn tables(path: &Path, geometry: &Geometry) -> Result<BTreeMap<usize, [Table; 3]
         return Err(fault(format!("it holds no table \"{}.*\"", TABLES[0])));
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::serialize_to_file;
+    use safetensors::tensor::TensorView;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::engine::deepseek::fixtures;
+
+    /// A row of each view: its first byte, and the first element of each table.
+    struct First(Arc<Mutex<Vec<Vec<i64>>>>);
+
+    impl Graph for First {
+        fn run(
+            &mut self,
+            inputs: &[(&str, session::View<'_>)],
+            outputs: &[&str],
+            take: &mut dyn FnMut(&[session::View<'_>]),
+        ) -> Result<(), RunError> {
+            assert_eq!(outputs, ["projected"]);
+            let (name, views) = inputs[0];
+            let Data::U8(bytes) = views.data else {
+                panic!("{name}")
+            };
+            self.0.lock().unwrap().push(views.shape.to_vec());
+            let mut out = Vec::new();
+            for view in bytes.chunks(bytes.len() / views.shape[0] as usize) {
+                out.push(f32::from(view[0]));
+                out.extend(inputs[1..].iter().map(|(_, table)| table.f32()[0]));
+            }
+            take(&[session::View::new(&[views.shape[0], 1, 4], &out)]);
+            Ok(())
+        }
+    }
+
+    fn geometry() -> Geometry {
+        let mut geometry = fixtures::published();
+        (geometry.hidden, geometry.sam_width, geometry.clip_width) = (4, 2, 3);
+        (geometry.sam_global_layers, geometry.sam_head_dim) = (1, 2);
+        geometry
+    }
+
+    /// Tables of two sizes, filled with 64.1 and so on; `spoilt` is left out.
+    fn positions(folder: &Path, spoilt: &str) -> std::path::PathBuf {
+        let mut stored = Vec::new();
+        for side in [64usize, 128] {
+            let grid = side / 16;
+            let shapes = [
+                ("sam_positions", vec![grid, grid, 2]),
+                ("sam_relative", vec![1, 2, 2 * grid - 1, 2]),
+                ("clip_positions", vec![1 + grid * grid / 16, 3]),
+            ];
+            for (i, (name, shape)) in shapes.into_iter().enumerate() {
+                let count: usize = shape.iter().product();
+                let value = side as f32 + (i + 1) as f32 / 10.0;
+                stored.push((
+                    format!("{name}.{side}"),
+                    shape,
+                    value.to_le_bytes().repeat(count),
+                ));
+            }
+        }
+        let views =
+            stored
+                .iter()
+                .filter(|(name, ..)| name != spoilt)
+                .map(|(name, shape, bytes)| {
+                    let view = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
+                    (name.clone(), view)
+                });
+        let path = folder.join("positions.safetensors");
+        serialize_to_file(views, None, &path).unwrap();
+        path
+    }
+
+    #[test]
+    fn views_of_one_size_run_together_and_keep_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let ran = Arc::new(Mutex::new(Vec::new()));
+        let graph = Box::new(First(Arc::clone(&ran)));
+        let path = positions(folder.path(), "");
+        let mut vision = Vision::new(graph, &path, &geometry(), 2 * 64 * 64).unwrap();
+        let view = |side: u32, first: u8| View {
+            side,
+            rgb: vec![first; (side * side * 3) as usize],
+        };
+        let views = [view(64, 1), view(128, 2), view(64, 3), view(64, 4)];
+        let rows = vision.project(&views.iter().collect::<Vec<_>>()).unwrap();
+        let rows: Vec<_> = rows.iter().map(Rows::to_f32).collect();
+        assert_eq!(rows[0], [1.0, 64.1, 64.2, 64.3]);
+        assert_eq!(rows[1], [2.0, 128.1, 128.2, 128.3]);
+        assert_eq!(rows[2][0], 3.0);
+        assert_eq!(rows[3][0], 4.0);
+        let shapes = [[2, 64, 64, 3], [1, 64, 64, 3], [1, 128, 128, 3]];
+        assert_eq!(*ran.lock().unwrap(), shapes);
+
+        // Half of it still holds one view of 64; a quarter holds none that could be left out.
+        assert!(vision.shrink() && !vision.shrink());
+        assert!(
+            vision
+                .project(&[&view(256, 0)])
+                .unwrap_err()
+                .0
+                .contains("256")
+        );
+    }
+
+    #[test]
+    fn tables_that_do_not_fit_the_model_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = positions(folder.path(), "sam_relative.128");
+        let fault = |geometry: &Geometry| {
+            let graph = Box::new(First(Arc::default()));
+            Vision::new(graph, &path, geometry, 1)
+                .map(drop)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(fault(&geometry()).contains("sam_relative.128"));
+        let mut other = geometry();
+        other.clip_width = 5;
+        assert!(
+            fault(&other).contains("clip_positions"),
+            "{}",
+            fault(&other)
+        );
+        std::fs::write(&path, b"none").unwrap();
+        assert!(fault(&geometry()).contains("positions.safetensors"));
+    }
 }
