@@ -9,7 +9,7 @@ mod reading;
 
 pub use grounded::{GroundedBlock, SEPARATOR, parse_grounded, write_block, write_grounded};
 pub use overlay::{LayoutBox, LayoutPage};
-pub use reading::{Block, PageStatus, Reading, Role, Rotation};
+pub use reading::{Block, PageStatus, Reading, Role, Rotation, Tried};
 
 use serde::{Deserialize, Serialize};
 

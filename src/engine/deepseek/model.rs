@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::cache::{Blocks, device_blocks};
 use super::decoder::{Chosen, Decoder};
@@ -40,6 +41,7 @@ pub struct Model {
     /// Where it runs, for people.
     pub device: String,
     pub place: Place,
+    pub runtime: Arc<Runtime>,
     limits: Limits,
     /// Blocks of the cache.
     blocks: usize,
@@ -62,8 +64,9 @@ impl Model {
             (Device::Cuda, Storage::F32) => {
                 return Err(EngineError::Config {
                     what: format!("engine.device = \"cuda\" with {}", pack.folder.display()),
-                    why: "the pack stores 32-bit floats, which PagedAttention on CUDA does not take"
-                        .into(),
+                    why:
+                        "the pack stores 32-bit floats, which PagedAttention on CUDA does not take"
+                            .into(),
                     hint: "import the checkpoint with --dtype bf16, or set engine.device = \"cpu\""
                         .into(),
                 });
@@ -77,7 +80,7 @@ impl Model {
             }
             (device, _) => device,
         };
-        let runtime = Runtime::load(lib, wanted, config.engine.threads)?;
+        let runtime = Arc::new(Runtime::load(lib, wanted, config.engine.threads)?);
         if wanted != Device::Cpu && runtime.has_cuda() {
             match Self::on(&runtime, pack, Place::Cuda, &config.deepseek) {
                 Ok(model) => return Ok(model),
@@ -90,7 +93,7 @@ impl Model {
 
     /// Loads the pack on `place` and runs its largest step there.
     pub fn on(
-        runtime: &Runtime,
+        runtime: &Arc<Runtime>,
         pack: &Pack,
         place: Place,
         wanted: &Wanted,
@@ -143,6 +146,7 @@ impl Model {
             decoder,
             device: runtime.device_name(place),
             place,
+            runtime: Arc::clone(runtime),
             limits,
             blocks: 0,
         };
@@ -151,7 +155,9 @@ impl Model {
             why: e.0,
         };
         match place {
-            Place::Cpu => model.keep(model.needed(wanted.cache_tokens)).map_err(failed)?,
+            Place::Cpu => model
+                .keep(model.needed(wanted.cache_tokens))
+                .map_err(failed)?,
             Place::Cuda => {
                 model.fill(wanted.mode).map_err(failed)?;
                 let memory = runtime.device_memory()?;
@@ -225,7 +231,7 @@ impl Model {
         Schedule::new(
             self.limits,
             Blocks::new(self.blocks, self.geometry.block_tokens),
-            self.tokenizer.whitelist().to_vec(),
+            self.tokenizer.whitelist(),
         )
     }
 
@@ -270,7 +276,9 @@ impl Model {
     ) -> Result<Vec<Finished>, RunError> {
         let mut schedule = self.schedule();
         for request in requests {
-            schedule.enter(request).map_err(|e| RunError(e.to_string()))?;
+            schedule
+                .enter(request)
+                .map_err(|e| RunError(e.to_string()))?;
         }
         let mut out = Vec::new();
         loop {
