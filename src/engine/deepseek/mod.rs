@@ -6,6 +6,7 @@
 //! understood ([`reading`]). A page waits for no other: it enters between two steps and leaves as
 //! soon as it has ended.
 
+pub mod bench;
 pub mod cache;
 pub mod decoder;
 mod fallback;
@@ -69,6 +70,14 @@ struct Attempt {
     settings: Settings,
 }
 
+/// Work of a fixed size, for measurements: the same number of tokens for every page, which are not
+/// the model's own.
+#[derive(Clone, Copy, Debug)]
+struct Forced {
+    tokens: usize,
+    settings: Settings,
+}
+
 /// A page on its way.
 struct Page {
     task: ReadTask,
@@ -95,6 +104,7 @@ pub struct DeepSeek {
     /// Pages whose views are there.
     prepared: VecDeque<Prepared>,
     next: Key,
+    forced: Option<Forced>,
 }
 
 impl DeepSeek {
@@ -112,8 +122,12 @@ impl DeepSeek {
                 stop: true,
             },
         };
-        let settings = format!("{DEEPSEEK_OCR} {REVISION} dpi {DPI} {MAX_PIXELS} {first:?}");
-        let look = Look::new(&model.geometry, orientation(&model, models));
+        let orientation = orientation(&model, models);
+        let settings = format!(
+            "{DEEPSEEK_OCR} {REVISION} dpi {DPI} {MAX_PIXELS} turned {} {first:?}",
+            orientation.is_some()
+        );
+        let look = Look::new(&model.geometry, orientation);
         let threads = match model.place {
             // The runtime's own threads take all cores.
             Place::Cpu => 1,
@@ -134,7 +148,17 @@ impl DeepSeek {
             pages: BTreeMap::new(),
             prepared: VecDeque::new(),
             next: 0,
+            forced: None,
         })
+    }
+
+    /// The model, for measurements and comparisons.
+    pub fn model(&mut self) -> &mut Model {
+        &mut self.model
+    }
+
+    fn force(&mut self, forced: Option<Forced>) {
+        self.forced = forced;
     }
 
     /// Orders the views of a page as its attempt wants them.
@@ -276,13 +300,18 @@ impl DeepSeek {
             return;
         };
         let prompt = self.model.tokenizer.prompt(&page.attempt.prompt, views);
-        let request = Request {
+        let mut request = Request {
             key,
             prompt: prompt.ids.iter().map(|&id| id as u32).collect(),
             image_rows: prompt.image_rows,
             settings: page.attempt.settings,
             forced: Vec::new(),
         };
+        if let Some(forced) = self.forced {
+            request.settings = forced.settings;
+            let vocabulary = self.model.geometry.vocabulary;
+            request.forced = bench::Numbers::new(key + 1).tokens(forced.tokens, vocabulary);
+        }
         page.rows = Some(rows);
         if let Err(refused) = self.schedule.enter(request) {
             self.answer(key, Err(ReadError::Page(refused.to_string())));
@@ -360,8 +389,8 @@ impl DeepSeek {
         turn_back(&mut reading, page.rotation);
         let wrong = match (&reading.reason, reading.blocks.is_empty()) {
             (Some(why), _) => why.clone(),
-            (None, true) => "the model said nothing".into(),
-            (None, false) => return self.done(key, reading),
+            (None, true) if self.forced.is_none() => "the model said nothing".into(),
+            (None, _) => return self.done(key, reading),
         };
         self.again(key, reading, wrong);
     }

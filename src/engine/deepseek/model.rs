@@ -138,7 +138,9 @@ impl Model {
             &geometry,
             pixels,
         )?;
-        let decoder = Decoder::new(Box::new(graph("decoder", &["tokens"])?), element, &geometry);
+        let decoder = graph("decoder", &["tokens"])?;
+        let routers = decoder.named("router.");
+        let decoder = Decoder::new(Box::new(decoder), element, &geometry, routers);
         let mut model = Self {
             geometry,
             tokenizer,
@@ -226,6 +228,20 @@ impl Model {
             .map(drop)
     }
 
+    /// Tokens that the cache holds.
+    pub fn cache_tokens(&self) -> usize {
+        self.blocks * self.geometry.block_tokens
+    }
+
+    /// Bytes of the device's memory in use, by anyone, and in all; `None` on the CPU.
+    pub fn device_memory(&self) -> Option<(usize, usize)> {
+        let memory = match self.place {
+            Place::Cpu => return None,
+            Place::Cuda => self.runtime.device_memory().ok()?,
+        };
+        Some((memory.total.saturating_sub(memory.free), memory.total))
+    }
+
     /// A schedule over the whole cache.
     pub fn schedule(&self) -> Schedule {
         Schedule::new(
@@ -297,6 +313,26 @@ impl Model {
             watch(&step, &chosen);
             out.extend(schedule.advance(&step, &chosen.tokens));
         }
+    }
+
+    /// Computes `requests`, which show no images, with the router's scores of each step.
+    pub fn generate_routed(
+        &mut self,
+        requests: Vec<Request>,
+        watch: &mut dyn FnMut(&Step, &[Vec<f32>]),
+    ) -> Result<(), RunError> {
+        let mut schedule = self.schedule();
+        for request in requests {
+            schedule
+                .enter(request)
+                .map_err(|e| RunError(e.to_string()))?;
+        }
+        while let (Some(step), _) = schedule.plan() {
+            let (chosen, routed) = self.decoder.routed(&step)?;
+            watch(&step, &routed);
+            schedule.advance(&step, &chosen.tokens);
+        }
+        Ok(())
     }
 }
 
