@@ -71,13 +71,25 @@ impl Blocks {
 }
 
 /// Bytes of one block: a key and a value of every head in every layer for each of its tokens.
-pub fn block_bytes(layers: usize, heads: usize, head_dim: usize, tokens: usize, element: usize) -> usize {
+pub fn block_bytes(
+    layers: usize,
+    heads: usize,
+    head_dim: usize,
+    tokens: usize,
+    element: usize,
+) -> usize {
     2 * layers * heads * head_dim * tokens * element
 }
 
 /// How many blocks a device gets: what `share` of its memory leaves beside what is in use already,
 /// but no more than `useful`. `total` and `free` in bytes.
-pub fn device_blocks(total: usize, free: usize, share: f64, block_bytes: usize, useful: usize) -> usize {
+pub fn device_blocks(
+    total: usize,
+    free: usize,
+    share: f64,
+    block_bytes: usize,
+    useful: usize,
+) -> usize {
     let may = (total as f64 * share) as usize;
     let left = may.saturating_sub(total.saturating_sub(free));
     (left / block_bytes.max(1)).min(useful)

@@ -288,7 +288,10 @@ mod tests {
         let contents: Vec<u32> = (0..60u32)
             .flat_map(|line| {
                 let title = [200 + line, 300 + line * 3 % 70, 400 + line];
-                title.into_iter().chain([9; 15]).chain([10 + line / 10, 10 + line % 10, 11])
+                title
+                    .into_iter()
+                    .chain([9; 15])
+                    .chain([10 + line / 10, 10 + line % 10, 11])
             })
             .collect();
         assert_eq!(first_loop(&contents, &CELL), None);

@@ -9,6 +9,7 @@
 pub mod bench;
 pub mod cache;
 pub mod decoder;
+mod detokenize;
 mod fallback;
 pub mod guard;
 mod ladder;

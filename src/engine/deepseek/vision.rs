@@ -217,7 +217,8 @@ impl Vision {
             inputs.push((name, session::View::new(&table.shape, &table.data)));
         }
         let mut taken = Ok(());
-        self.graph.run(&inputs, outputs, &mut |found| taken = take(found))?;
+        self.graph
+            .run(&inputs, outputs, &mut |found| taken = take(found))?;
         taken
     }
 }

@@ -15,8 +15,8 @@ mod step;
 
 use std::collections::VecDeque;
 
-pub use self::sequence::{End, Finished, Key, Request, Settings};
 use self::sequence::Sequence;
+pub use self::sequence::{End, Finished, Key, Request, Settings};
 pub use self::step::Step;
 use super::cache::Blocks;
 
@@ -39,9 +39,14 @@ pub struct Limits {
 /// Why a sequence cannot enter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the page needs {tokens} tokens before the first word; deepseek.max_tokens allows {limit}")]
+    #[error(
+        "the page needs {tokens} tokens before the first word; deepseek.max_tokens allows {limit}"
+    )]
     Prompt { tokens: usize, limit: usize },
-    #[error("the page needs a cache of more than {tokens} tokens, there are {capacity}; raise {}", CACHE_SETTINGS)]
+    #[error(
+        "the page needs a cache of more than {tokens} tokens, there are {capacity}; raise {}",
+        CACHE_SETTINGS
+    )]
     Cache { tokens: usize, capacity: usize },
 }
 

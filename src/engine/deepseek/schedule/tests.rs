@@ -93,7 +93,13 @@ impl FakeModel {
     }
 }
 
-fn request(key: Key, prompt: &[u32], rows: &[i64], max_tokens: usize, rule: Option<Rule>) -> Request {
+fn request(
+    key: Key,
+    prompt: &[u32],
+    rows: &[i64],
+    max_tokens: usize,
+    rule: Option<Rule>,
+) -> Request {
     Request {
         key,
         prompt: prompt.to_vec(),
@@ -138,7 +144,12 @@ fn run(
                 let scores = step.tokens() * step.blocks_in_use() * BLOCK;
                 assert!(scores <= schedule.limits.scores || step.tokens() == 1);
                 let chosen = model.run(&step);
-                out.extend(schedule.advance(&step, &chosen).into_iter().map(|f| (f.key, f)));
+                out.extend(
+                    schedule
+                        .advance(&step, &chosen)
+                        .into_iter()
+                        .map(|f| (f.key, f)),
+                );
             }
             None if requests.iter().all(|(at, _)| *at <= now) => break,
             None => {}
@@ -153,7 +164,11 @@ fn run(
 /// Prompts with image places, maximal lengths and steps of entry.
 fn pages() -> impl Strategy<Value = Vec<(Vec<u32>, usize, usize)>> {
     prop::collection::vec(
-        (prop::collection::vec(1u32..30, 1..40), 2usize..60, 0usize..30),
+        (
+            prop::collection::vec(1u32..30, 1..40),
+            2usize..60,
+            0usize..30,
+        ),
         1..9,
     )
 }
@@ -228,7 +243,10 @@ fn the_youngest_is_put_back_when_blocks_run_out() {
     let out = run(&mut schedule, &mut FakeModel::new(15, 1_000_000), &requests);
     assert!(schedule.put_back() > 0);
     assert_eq!(out.len(), 4);
-    assert!(out.values().all(|f| f.end == End::Truncated && f.output.len() == 57));
+    assert!(
+        out.values()
+            .all(|f| f.end == End::Truncated && f.output.len() == 57)
+    );
     // Equal pages say the same.
     assert!(out.values().all(|f| f.output == out[&0].output));
 }
@@ -237,10 +255,20 @@ fn the_youngest_is_put_back_when_blocks_run_out() {
 fn a_page_that_never_fits_says_so_and_the_others_go_on() {
     let mut schedule = Schedule::new(limits(4, 16, usize::MAX), Blocks::new(5, BLOCK), vec![]);
     let long = vec![1; 20];
-    let refused = schedule.enter(request(1, &long, &[], 400, None)).unwrap_err();
-    assert!(refused.to_string().contains("deepseek.cache_tokens"), "{refused}");
-    let refused = schedule.enter(request(1, &long, &[], 20, None)).unwrap_err();
-    assert!(refused.to_string().contains("deepseek.max_tokens"), "{refused}");
+    let refused = schedule
+        .enter(request(1, &long, &[], 400, None))
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("deepseek.cache_tokens"),
+        "{refused}"
+    );
+    let refused = schedule
+        .enter(request(1, &long, &[], 20, None))
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("deepseek.max_tokens"),
+        "{refused}"
+    );
     let requests = [
         (0, request(2, &[1; 12], &[], 400, None)),
         (0, request(3, &[2; 4], &[], 8, None)),
@@ -255,7 +283,9 @@ fn a_cancelled_page_gives_its_blocks_back() {
     let mut schedule = Schedule::new(limits(2, 16, usize::MAX), Blocks::new(20, BLOCK), vec![]);
     let mut model = FakeModel::new(20, 1_000_000);
     for key in 0..3 {
-        schedule.enter(request(key, &[3; 9], &[], 30, None)).unwrap();
+        schedule
+            .enter(request(key, &[3; 9], &[], 30, None))
+            .unwrap();
     }
     let (step, _) = schedule.plan();
     let step = step.unwrap();
@@ -278,7 +308,11 @@ fn the_end_of_sentence_a_loop_and_forced_tokens_end_a_page() {
     let mut looped = request(3, &[1, 2], &[], 490, None);
     looped.forced = vec![9; 490];
     let requests = [(0, forced), (0, stopped), (0, looped)];
-    let out = run(&mut schedule, &mut FakeModel::new(400, 1_000_000), &requests);
+    let out = run(
+        &mut schedule,
+        &mut FakeModel::new(400, 1_000_000),
+        &requests,
+    );
     assert_eq!(out[&1].output, [9, EOS, 9]);
     assert_eq!(out[&1].end, End::Complete);
     assert_eq!(out[&1].chosen.len(), 3);
