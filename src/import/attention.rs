@@ -9,6 +9,7 @@
 use super::config::Language;
 use super::decoder::{BLOCK, Inputs};
 use super::graph::{DType, Graph, Value};
+use super::nodes::Size;
 
 /// Added to a score that must not count; finite, so that a row of them alone gives no NaN.
 const HIDDEN: f32 = -1e30;
@@ -30,84 +31,24 @@ impl Places {
     pub fn build(g: &mut Graph, inputs: &Inputs, max_positions: u64) -> Self {
         let [cumulative, past, slots] =
             [inputs.cumulative, inputs.past, inputs.slots].map(|v| g.cast(v, DType::I64));
-        let (zero, one) = (g.int(0), g.int(1));
-        let [first, last, end] = [[0], [-1], [i64::MAX]].map(|i| g.ints(&i));
-        let second = g.ints(&[1]);
-        let starts = g.node("Slice", &[cumulative, first, last]).one();
-        let ends = g.node("Slice", &[cumulative, second, end]).one();
-
-        // A token's sequence: the number of sequences that end at or before it.
-        let size = |g: &mut Graph, of: Value, axis: i64| {
-            let shape = g.node("Shape", &[of]).one();
-            let axis = g.int(axis);
-            g.node("Gather", &[shape, axis]).one()
-        };
-        let count = size(g, inputs.ids, 0);
-        let rows = g.node("Range", &[zero, count, one]).one();
-        let rows_down = g.node("Unsqueeze", &[rows, second]).one();
-        let before = g.node("LessOrEqual", &[ends, rows_down]).one();
-        let before = g.cast(before, DType::I64);
-        let sequence = g
-            .node("ReduceSum", &[before, second])
-            .int("keepdims", 0)
-            .one();
-
-        let sequences = size(g, inputs.past, 0);
-        let last_sequence = g.node("Sub", &[sequences, one]).one();
-        let known = g.node("Min", &[sequence, last_sequence]).one();
-        let [past_of, start_of] = [past, starts].map(|v| g.node("Gather", &[v, known]).one());
-        let offset = g.node("Sub", &[rows, start_of]).one();
-        let position = g.node("Add", &[past_of, offset]).one();
-        let most = g.int(max_positions as i64 - 1);
-        let position = g.node("Min", &[position, most]).one();
-        let positions = g.node("Unsqueeze", &[position, second]).one();
-
-        // Slots of the rows that are kept, as block and offset.
-        let keep = g.node("GreaterOrEqual", &[slots, zero]).one();
-        let kept = g.node("NonZero", &[keep]).one();
-        let kept = g.node("Squeeze", &[kept, first]).one();
-        let slot = g.node("Gather", &[slots, kept]).one();
-        let slot = g.node("Unsqueeze", &[slot, second]).one();
-        let block_size = g.int(BLOCK as i64);
-        let block = g.node("Div", &[slot, block_size]).one();
-        let offset = g.node("Mod", &[slot, block_size]).one();
-        let slots = g.node("Concat", &[block, offset]).int("axis", 1).one();
-
-        // Blocks in use: those that begin before their sequence ends.
-        let new = g.node("Sub", &[ends, starts]).one();
-        let total = g.node("Add", &[past, new]).one();
-        let total = g.node("Unsqueeze", &[total, second]).one();
-        let columns = size(g, inputs.blocks, 1);
-        let columns = g.node("Range", &[zero, columns, one]).one();
-        let begins = g.node("Mul", &[columns, block_size]).one();
-        let in_use = g.node("Less", &[begins, total]).one();
-        let at = g.node("NonZero", &[in_use]).one();
-        let pairs = g.node("Transpose", &[at]).ints("perm", &[1, 0]).one();
-        let used = g.node("GatherND", &[inputs.blocks, pairs]).one();
-
-        // Sequence and position of each place in them, [1, S].
-        let flat = g.ints(&[1, -1]);
-        let within: Vec<i64> = (0..BLOCK as i64).collect();
-        let within = g.ints(&within);
-        let zeros = g.ints(&[0; BLOCK as usize]);
-        let owner = g.node("Gather", &[at, zero]).one();
-        let owner = g.node("Unsqueeze", &[owner, second]).one();
-        let owner = g.node("Add", &[owner, zeros]).one();
-        let owner = g.node("Reshape", &[owner, flat]).one();
-        let begin = g.node("Gather", &[at, one]).one();
-        let begin = g.node("Mul", &[begin, block_size]).one();
-        let begin = g.node("Unsqueeze", &[begin, second]).one();
-        let key_position = g.node("Add", &[begin, within]).one();
-        let key_position = g.node("Reshape", &[key_position, flat]).one();
-
-        let sequence = g.node("Unsqueeze", &[sequence, second]).one();
+        let starts = g.slice(cumulative, 0, 0, -1);
+        let ends = g.slice(cumulative, 0, 1, i64::MAX);
+        let (sequence, position) = g.within("tokens", |g| {
+            tokens(g, inputs, starts, ends, past, max_positions)
+        });
+        let (kept, slots) = g.within("slots", |g| kept_slots(g, slots));
+        let (used, owner, key_position) = g.within("blocks", |g| {
+            let new = g.node("Sub", &[ends, starts]).one();
+            let total = g.add(past, new);
+            blocks(g, inputs, total)
+        });
         let own = g.node("Equal", &[owner, sequence]).one();
-        let earlier = g.node("LessOrEqual", &[key_position, positions]).one();
+        let earlier = g.node("LessOrEqual", &[key_position, position]).one();
         let seen = g.node("And", &[own, earlier]).one();
         let (shown, hidden) = (g.scalar(0.0), g.scalar(HIDDEN));
         let mask = g.node("Where", &[seen, shown, hidden]).one();
         Self {
-            positions,
+            positions: position,
             kept,
             slots,
             used,
@@ -125,8 +66,7 @@ impl Places {
         [key_cache, value_cache]: [Value; 2],
         [cos, sin]: [Value; 2],
     ) -> (Value, Value, Value) {
-        let heads = g.ints(&[-1, model.heads as i64, model.head_dim as i64]);
-        let second = g.ints(&[1]);
+        let heads = [-1, model.heads as i64, model.head_dim as i64];
         let [query, key, value] = g
             .node("Split", &[qkv])
             .int("axis", 1)
@@ -134,36 +74,103 @@ impl Places {
             .outputs();
         let [query, key] = [query, key].map(|x| {
             // Each token as a sequence of its own: [T, 1, hidden].
-            let x = g.node("Unsqueeze", &[x, second]).one();
+            let x = g.unsqueeze(x, 1);
             g.contrib("RotaryEmbedding", &[x, self.positions, cos, sin])
                 .one()
         });
-        let [query, key, value] = [query, key, value].map(|x| g.node("Reshape", &[x, heads]).one());
-
+        let [query, key, value] = [query, key, value].map(|x| g.reshape(x, &heads));
+        // No node stands between a cache's input and its output but this: bound to one buffer,
+        // the rest of it is not copied.
         let [key_cache, value_cache] = [(key_cache, key), (value_cache, value)].map(|(to, x)| {
-            let x = g.node("Gather", &[x, self.kept]).one();
+            let x = g.gather(x, self.kept, 0);
             g.node("ScatterND", &[to, self.slots, x]).one()
         });
         let [keys, values] = [key_cache, value_cache].map(|cache| {
-            let blocks = g.node("Gather", &[cache, self.used]).one();
-            g.node("Reshape", &[blocks, heads]).one()
+            let blocks = g.gather(cache, self.used, 0);
+            g.reshape(blocks, &heads)
         });
 
         let root = g.scalar(1.0 / (model.head_dim as f32).sqrt());
-        let query = g.node("Mul", &[query, root]).one();
-        let turn = |g: &mut Graph, x: Value, order: [i64; 3]| {
-            g.node("Transpose", &[x]).ints("perm", &order).one()
-        };
-        let query = turn(g, query, [1, 0, 2]);
-        let keys = turn(g, keys, [1, 2, 0]);
-        let values = turn(g, values, [1, 0, 2]);
-        let scores = g.node("MatMul", &[query, keys]).one();
-        let scores = g.node("Add", &[scores, self.mask]).one();
+        let query = g.mul(query, root);
+        let query = g.transpose(query, &[1, 0, 2]);
+        let keys = g.transpose(keys, &[1, 2, 0]);
+        let values = g.transpose(values, &[1, 0, 2]);
+        let scores = g.matmul(query, keys);
+        let scores = g.add(scores, self.mask);
         let shares = g.node("Softmax", &[scores]).int("axis", -1).one();
-        let x = g.node("MatMul", &[shares, values]).one();
-        let x = turn(g, x, [1, 0, 2]);
-        let hidden = g.ints(&[-1, model.hidden as i64]);
-        let x = g.node("Reshape", &[x, hidden]).one();
+        let x = g.matmul(shares, values);
+        let x = g.transpose(x, &[1, 0, 2]);
+        let x = g.reshape(x, &[-1, model.hidden as i64]);
         (x, key_cache, value_cache)
     }
+}
+
+/// Sequence and position of each new token, `i64 [T, 1]` each; the sequences begin at `starts` and
+/// end before `ends` among the tokens, and have `past` tokens in the cache, `i64 [B]`.
+fn tokens(
+    g: &mut Graph,
+    inputs: &Inputs,
+    starts: Value,
+    ends: Value,
+    past: Value,
+    max_positions: u64,
+) -> (Value, Value) {
+    let one = g.ints(&[1]);
+    let count = Size::Of(g.dimension(inputs.ids, 0));
+    let row = g.range(count);
+    let row = g.unsqueeze(row, 1);
+    // As many sequences end at or before a token's row as stand before its own.
+    let before = g.node("LessOrEqual", &[ends, row]).one();
+    let before = g.cast(before, DType::I64);
+    let sequence = g.node("ReduceSum", &[before, one]).one();
+    // Padding is behind the last one; its positions only have to exist.
+    let sequences = g.dimension(past, 0);
+    let last = g.node("Sub", &[sequences, one]).one();
+    let known = g.node("Min", &[sequence, last]).one();
+    let [past, start] = [past, starts].map(|v| g.gather(v, known, 0));
+    let offset = g.node("Sub", &[row, start]).one();
+    let position = g.add(past, offset);
+    let most = g.int(max_positions as i64 - 1);
+    let position = g.node("Min", &[position, most]).one();
+    (sequence, position)
+}
+
+/// The rows whose slot is not -1, `i64 [W]`, and their slots as block and offset, `i64 [W, 2]`.
+fn kept_slots(g: &mut Graph, slots: Value) -> (Value, Value) {
+    let (zero, size) = (g.int(0), g.int(BLOCK as i64));
+    let keep = g.node("GreaterOrEqual", &[slots, zero]).one();
+    let kept = g.node("NonZero", &[keep]).one();
+    let kept = g.reshape(kept, &[-1]);
+    let slot = g.gather(slots, kept, 0);
+    let slot = g.unsqueeze(slot, 1);
+    let block = g.node("Div", &[slot, size]).one();
+    let offset = g.node("Mod", &[slot, size]).one();
+    (kept, g.concat(&[block, offset], 1))
+}
+
+/// The blocks in use, `i32 [V]`: those that begin before their sequence's `total` tokens end; and
+/// of each place in them the sequence and the position, `i64 [1, S]` each.
+fn blocks(g: &mut Graph, inputs: &Inputs, total: Value) -> (Value, Value, Value) {
+    let size = g.int(BLOCK as i64);
+    let columns = Size::Of(g.dimension(inputs.blocks, 1));
+    let columns = g.range(columns);
+    let begins = g.mul(columns, size);
+    let total = g.unsqueeze(total, 1);
+    let in_use = g.node("Less", &[begins, total]).one();
+    // Row and column of each in the table.
+    let at = g.node("NonZero", &[in_use]).one();
+    let pairs = g.transpose(at, &[1, 0]);
+    let used = g.node("GatherND", &[inputs.blocks, pairs]).one();
+
+    let mut of_places = |row: i64, scale: i64, within: &[i64]| {
+        let value = g.slice(at, 0, row, row + 1);
+        let value = g.transpose(value, &[1, 0]);
+        let (scale, within) = (g.int(scale), g.ints(within));
+        let value = g.mul(value, scale);
+        let value = g.add(value, within);
+        g.reshape(value, &[1, -1])
+    };
+    let sequence = of_places(0, 1, &[0; BLOCK as usize]);
+    let position = of_places(1, BLOCK as i64, &Vec::from_iter(0..BLOCK as i64));
+    (used, sequence, position)
 }

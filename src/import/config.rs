@@ -9,9 +9,10 @@
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::error::ImportError;
+use super::keys::Keys;
 
 /// Limits: some multiples of the largest models of this family. They bound memory and time.
 const LAYERS: RangeInclusive<u64> = 1..=512;
@@ -255,157 +256,170 @@ fn projector(keys: &Keys<'_>, language: &Keys<'_>) -> Result<u64, ImportError> {
     keys.size("input_dim", 1..=2 * WIDTH.end())
 }
 
-/// A table of the file.
-struct Keys<'a> {
-    path: &'a Path,
-    /// The table's name with a dot, empty at the top.
-    at: String,
-    table: &'a Map<String, Value>,
-    /// Where the same keys may stand again; a different value there is a contradiction.
-    again: Option<&'a Map<String, Value>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<'a> Keys<'a> {
-    fn fault(&self, key: &str, what: String) -> ImportError {
-        ImportError::file(
-            self.path,
-            format!("{}{key} {what}", self.at),
-            "it is damaged, or this is a checkpoint of another model",
-        )
+    fn example() -> Value {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/data/tiny-deepseek-ocr/config.json"
+        );
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
     }
 
-    fn unsupported(&self, key: &str, what: &str) -> ImportError {
-        ImportError::file(
-            self.path,
-            format!(
-                "{}{key} is {what}, which this version does not compute",
-                self.at
+    fn parse(value: &Value) -> Result<Config, ImportError> {
+        Config::parse(Path::new("config.json"), &value.to_string())
+    }
+
+    /// Sets `key` of the language model, where it stands and where it is repeated.
+    fn set(root: &mut Value, key: &str, value: Value) {
+        root["language_config"][key] = value.clone();
+        root[key] = value;
+    }
+
+    #[test]
+    fn absent_keys_take_the_published_defaults() {
+        let mut root = example();
+        let full = parse(&root).unwrap();
+        for key in [
+            "rms_norm_eps",
+            "rope_theta",
+            "hidden_act",
+            "scoring_func",
+            "norm_topk_prob",
+            "routed_scaling_factor",
+            "attention_bias",
+            "moe_layer_freq",
+            "tie_word_embeddings",
+            "topk_method",
+            "use_mla",
+            "num_key_value_heads",
+        ] {
+            let language = root["language_config"].as_object_mut().unwrap();
+            assert!(language.remove(key).is_some(), "{key}");
+            root.as_object_mut().unwrap().remove(key);
+            assert_eq!(parse(&root).unwrap(), full, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_gate_is_read_as_the_published_code_reads_it() {
+        let mut root = example();
+        set(&mut root, "norm_topk_prob", true.into());
+        set(&mut root, "routed_scaling_factor", 2.5.into());
+        let c = parse(&root).unwrap().language;
+        assert!(c.normalise_weights);
+        assert_eq!(c.routed_scale, 2.5);
+        set(&mut root, "num_experts_per_tok", 1.into());
+        assert!(!parse(&root).unwrap().language.normalise_weights);
+        set(&mut root, "moe_layer_freq", 2.into());
+        let c = parse(&root).unwrap().language;
+        let with: Vec<u64> = (0..5).filter(|&l| c.has_experts(l)).collect();
+        assert_eq!(with, [2, 4]);
+    }
+
+    #[test]
+    fn what_is_not_computed_is_refused_by_name() {
+        let cases: [(&str, Value); 9] = [
+            ("hidden_act", "gelu".into()),
+            ("scoring_func", "sigmoid".into()),
+            ("topk_method", "noaux_tc".into()),
+            ("topk_method", "group_limited_greedy".into()),
+            ("use_mla", true.into()),
+            ("attention_bias", true.into()),
+            ("tie_word_embeddings", true.into()),
+            ("num_key_value_heads", 1.into()),
+            ("rope_scaling", serde_json::json!({ "type": "yarn" })),
+        ];
+        for (key, value) in cases {
+            let mut root = example();
+            set(&mut root, key, value);
+            let e = parse(&root).unwrap_err();
+            let text = e.to_string();
+            assert!(text.starts_with("config.json: language_config."), "{text}");
+            assert!(text.contains(key) && text.contains("not compute"), "{text}");
+            assert!(e.hint().is_some());
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_their_range_are_refused_by_name() {
+        let cases: [(&str, Value); 14] = [
+            ("num_hidden_layers", 100_000.into()),
+            ("num_hidden_layers", 0.into()),
+            ("num_hidden_layers", (-3).into()),
+            ("num_hidden_layers", 3.5.into()),
+            ("num_hidden_layers", "3".into()),
+            ("num_hidden_layers", u64::MAX.into()),
+            ("hidden_size", 1e300.into()),
+            ("hidden_size", 65.into()),
+            ("vocab_size", true.into()),
+            ("num_experts_per_tok", 9.into()),
+            ("eos_token_id", 448.into()),
+            ("rms_norm_eps", 0.into()),
+            ("rms_norm_eps", (-1e-6).into()),
+            ("rope_theta", 1e300.into()),
+        ];
+        for (key, value) in cases {
+            let mut root = example();
+            set(&mut root, key, value.clone());
+            // The projector repeats the width; only the key in question is to be at fault.
+            root["projector_config"]["n_embed"] = root["language_config"]["hidden_size"].clone();
+            let text = parse(&root).unwrap_err().to_string();
+            let named = if key == "hidden_size" && value == 65 {
+                "num_attention_heads"
+            } else {
+                key
+            };
+            assert!(text.contains(named), "{key} {value}: {text}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_json_is_refused() {
+        let text = example().to_string();
+        let nan = text.replacen("\"rope_theta\":10000.0", "\"rope_theta\":NaN", 1);
+        assert_ne!(nan, text);
+        let huge = text.replacen("10000.0", "1e999", 1);
+        let deep = "[".repeat(100_000);
+        for bad in [nan.as_str(), &huge, &deep, "", "[]", "{", "null"] {
+            let e = Config::parse(Path::new("config.json"), bad).unwrap_err();
+            assert!(e.to_string().starts_with("config.json: "), "{e}");
+        }
+    }
+
+    #[test]
+    fn parts_that_contradict_one_another_are_refused() {
+        let cases: [(&[&str], Value); 8] = [
+            (&["hidden_size"], 128.into()),
+            (&["projector_config", "n_embed"], 65.into()),
+            (&["projector_config", "input_dim"], 127.into()),
+            (&["projector_config", "projector_type"], "mlp_gelu".into()),
+            (
+                &["vision_config", "width", "sam_vit_b", "global_attn_indexes"],
+                serde_json::json!([1, 4]),
             ),
-            "only checkpoints of the published DeepSeek-OCR architecture can be imported",
-        )
-    }
-
-    /// A value; null counts as absent.
-    fn get(&self, key: &str) -> Option<&'a Value> {
-        self.table.get(key).filter(|v| !v.is_null())
-    }
-
-    /// A value, which must be the same wherever it stands.
-    fn agreed(&self, key: &str) -> Result<Option<&'a Value>, ImportError> {
-        let here = self.get(key);
-        let there = self.again.and_then(|t| t.get(key)).filter(|v| !v.is_null());
-        match (here, there) {
-            (Some(a), Some(b)) if a != b && (a.as_f64() != b.as_f64() || !a.is_number()) => {
-                Err(self.fault(key, format!("is {a}, but {b} at the top of the file")))
-            }
-            _ => Ok(here.or(there)),
-        }
-    }
-
-    fn table(&self, key: &str) -> Result<Keys<'a>, ImportError> {
-        let table = self
-            .get(key)
-            .ok_or_else(|| self.fault(key, "is missing".into()))?
-            .as_object()
-            .ok_or_else(|| self.fault(key, "must be a table".into()))?;
-        Ok(Keys {
-            path: self.path,
-            at: format!("{}{key}.", self.at),
-            table,
-            again: None,
-        })
-    }
-
-    fn whole(
-        &self,
-        key: &str,
-        value: &Value,
-        range: RangeInclusive<u64>,
-    ) -> Result<u64, ImportError> {
-        value.as_u64().filter(|n| range.contains(n)).ok_or_else(|| {
-            let (from, to) = range.into_inner();
-            self.fault(
-                key,
-                format!("is {value}, must be a whole number from {from} to {to}"),
-            )
-        })
-    }
-
-    fn size(&self, key: &str, range: RangeInclusive<u64>) -> Result<u64, ImportError> {
-        match self.agreed(key)? {
-            Some(value) => self.whole(key, value, range),
-            None => Err(self.fault(key, "is missing".into())),
-        }
-    }
-
-    fn size_or(
-        &self,
-        key: &str,
-        absent: u64,
-        range: RangeInclusive<u64>,
-    ) -> Result<u64, ImportError> {
-        match self.agreed(key)? {
-            Some(value) => self.whole(key, value, range),
-            None => Ok(absent),
-        }
-    }
-
-    fn sizes(&self, key: &str, range: RangeInclusive<u64>) -> Result<Vec<u64>, ImportError> {
-        let list = self
-            .get(key)
-            .and_then(Value::as_array)
-            .ok_or_else(|| self.fault(key, "must be a list of numbers".into()))?;
-        list.iter()
-            .map(|v| self.whole(key, v, range.clone()))
-            .collect()
-    }
-
-    /// A number above 0 and up to `most`.
-    fn number(&self, key: &str, absent: f32, most: f32) -> Result<f32, ImportError> {
-        let Some(value) = self.agreed(key)? else {
-            return Ok(absent);
-        };
-        value
-            .as_f64()
-            .map(|n| n as f32)
-            .filter(|n| *n > 0.0 && *n <= most)
-            .ok_or_else(|| {
-                self.fault(
-                    key,
-                    format!("is {value}, must be a number above 0 and up to {most}"),
-                )
-            })
-    }
-
-    fn flag(&self, key: &str, absent: bool) -> Result<bool, ImportError> {
-        match self.agreed(key)? {
-            None => Ok(absent),
-            Some(value) => value
-                .as_bool()
-                .ok_or_else(|| self.fault(key, format!("is {value}, must be true or false"))),
-        }
-    }
-
-    /// A text that must be one of `known`.
-    fn only(&self, key: &str, absent: &str, known: &[&str]) -> Result<(), ImportError> {
-        let value = match self.agreed(key)? {
-            None => absent,
-            Some(value) => value
-                .as_str()
-                .ok_or_else(|| self.fault(key, format!("is {value}, must be a text")))?,
-        };
-        if known.contains(&value) {
-            Ok(())
-        } else {
-            Err(self.unsupported(key, &format!("\"{value}\"")))
-        }
-    }
-
-    fn splits(&self, key: &str, whole: u64, parts: u64) -> Result<(), ImportError> {
-        if whole.is_multiple_of(parts) {
-            Ok(())
-        } else {
-            Err(self.fault(key, format!("is {parts}, which does not divide {whole}")))
+            (
+                &["vision_config", "width", "sam_vit_b", "downsample_channels"],
+                serde_json::json!([48, 64, 64]),
+            ),
+            (&["vision_config", "width", "sam_vit_b", "heads"], 3.into()),
+            (
+                &["vision_config", "width", "clip-l-14-224", "width"],
+                68.into(),
+            ),
+        ];
+        for (path, value) in cases {
+            let mut root = example();
+            let at = path.iter().fold(&mut root, |at, key| &mut at[*key]);
+            assert!(!at.is_null(), "{path:?}");
+            *at = value;
+            let text = parse(&root).unwrap_err().to_string();
+            let key = path.last().unwrap();
+            // A width of CLIP shows first as the sum that the projector takes.
+            let known = text.contains(key) || text.contains("input_dim");
+            assert!(known, "{path:?}: {text}");
         }
     }
 }

@@ -171,17 +171,13 @@ fn embed(
     // Spelt so in the checkpoint.
     let separator = plan.reshaped("model.view_seperator", &one, &row)?;
     let [table, newline, separator] = [table, newline, separator].map(|w| g.weight(&w));
-    let text = g.node("Gather", &[table, inputs.ids]).one();
-    let rows = g
-        .node("Concat", &[newline, separator, inputs.image_embeds])
-        .int("axis", 0)
-        .one();
+    let text = g.gather(table, inputs.ids, 0);
+    let rows = g.concat(&[newline, separator, inputs.image_embeds], 0);
     let zero = g.int(0);
     let row = g.node("Max", &[inputs.image_rows, zero]).one();
-    let image = g.node("Gather", &[rows, row]).one();
+    let image = g.gather(rows, row, 0);
     let is_image = g.node("GreaterOrEqual", &[inputs.image_rows, zero]).one();
-    let last = g.ints(&[-1]);
-    let is_image = g.node("Unsqueeze", &[is_image, last]).one();
+    let is_image = g.unsqueeze(is_image, -1);
     let nothing = g.scalar(0.0);
     let text = g.node("Where", &[is_image, nothing, text]).one();
     let image = g.node("Where", &[is_image, image, nothing]).one();
@@ -204,19 +200,6 @@ fn skip_norm(
         .float("epsilon", model.norm_epsilon)
         .outputs_at([0, 3]);
     Ok((x, sum))
-}
-
-/// `x` times a linear layer without bias.
-fn linear(
-    g: &mut Graph,
-    plan: &mut Plan,
-    name: &str,
-    inputs: u64,
-    outputs: u64,
-    x: Value,
-) -> Result<Value, ImportError> {
-    let weight = g.weight(&plan.linear(&format!("{name}.weight"), inputs, outputs)?);
-    Ok(g.node("MatMul", &[x, weight]).one())
 }
 
 /// How the layers attend.
@@ -266,7 +249,7 @@ impl Attention {
         let parts = ["q", "k", "v"]
             .map(|p| Part::whole(format!("{prefix}.{p}_proj.weight"), &[hidden, hidden]));
         let weight = g.weight(&plan.beside(&format!("{prefix}.qkv_proj"), parts.to_vec())?);
-        let qkv = g.node("MatMul", &[x, weight]).one();
+        let qkv = g.matmul(x, weight);
         let [keys, values] = self.caches[layer as usize];
         let [cos, sin] = self.rotary;
         let (x, keys, values) = match &self.places {
@@ -307,7 +290,7 @@ impl Attention {
             let name = format!("{what}_cache_out.{layer}");
             g.output(&name, value, self.form.compute(), &cache_shape(model));
         }
-        linear(g, plan, &format!("{prefix}.o_proj"), hidden, hidden, x)
+        g.product(plan, x, &format!("{prefix}.o_proj"), &[hidden, hidden])
     }
 }
 
@@ -339,12 +322,12 @@ fn gated_mlp(
     width: u64,
     x: Value,
 ) -> Result<Value, ImportError> {
-    let gate = linear(g, plan, &format!("{name}.gate_proj"), hidden, width, x)?;
-    let up = linear(g, plan, &format!("{name}.up_proj"), hidden, width, x)?;
+    let gate = g.product(plan, x, &format!("{name}.gate_proj"), &[width, hidden])?;
+    let up = g.product(plan, x, &format!("{name}.up_proj"), &[width, hidden])?;
     // With alpha 1 this is silu, in one node on both devices.
     let gate = g.contrib("QuickGelu", &[gate]).float("alpha", 1.0).one();
-    let x = g.node("Mul", &[gate, up]).one();
-    linear(g, plan, &format!("{name}.down_proj"), width, hidden, x)
+    let x = g.mul(gate, up);
+    g.product(plan, x, &format!("{name}.down_proj"), &[hidden, width])
 }
 
 /// The chosen experts' outputs, weighted by the gate, and the shared experts'.
@@ -379,7 +362,7 @@ fn experts(
         &[count, hidden, width],
     )?;
     let [gate_up, down] = [gate_up, down].map(|w| g.weight(&w));
-    let router = linear(g, plan, &format!("{name}.gate"), hidden, count, x)?;
+    let router = g.product(plan, x, &format!("{name}.gate"), &[count, hidden])?;
     // swiglu with these numbers is silu(gate) * up; fusion 1: rows of gate and up in turn.
     let mut chosen = g
         .contrib("MoE", &[x, router, gate_up, Value::NONE, down])
@@ -392,7 +375,7 @@ fn experts(
         .one();
     if model.routed_scale != 1.0 && !model.normalise_weights {
         let scale = g.scalar(model.routed_scale);
-        chosen = g.node("Mul", &[chosen, scale]).one();
+        chosen = g.mul(chosen, scale);
     }
     if model.shared_width == 0 {
         return Ok(chosen);
@@ -401,7 +384,7 @@ fn experts(
     let shared = g.within("shared", |g| {
         gated_mlp(g, plan, &shared, hidden, model.shared_width, x)
     })?;
-    Ok(g.node("Add", &[chosen, shared]).one())
+    Ok(g.add(chosen, shared))
 }
 
 /// The next tokens of the rows that the host asks for, after its bans.
@@ -413,9 +396,9 @@ fn head(
     x: Value,
     residual: Value,
 ) -> Result<(), ImportError> {
-    let [x, residual] = [x, residual].map(|v| g.node("Gather", &[v, inputs.logit_rows]).one());
+    let [x, residual] = [x, residual].map(|v| g.gather(v, inputs.logit_rows, 0));
     let (x, _) = skip_norm(g, plan, model, "model.norm.weight", x, residual)?;
-    let logits = linear(g, plan, "lm_head", model.hidden, model.vocabulary, x)?;
+    let logits = g.product(plan, x, "lm_head", &[model.vocabulary, model.hidden])?;
     // The CUDA provider has no ArgMax of bfloat16.
     let logits = match g.compute() {
         DType::F32 => logits,

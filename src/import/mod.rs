@@ -7,8 +7,8 @@
 //! [`checkpoint`] reads what the user has and compares its parts, [`plan`] gives each tensor its
 //! place in the data file as the graph builders ask for it, [`graph`] builds a graph from values
 //! and nodes and writes it in ONNX's own format ([`onnx`]), [`positions`] are tables beside the
-//! graphs, [`weights`] makes the data file's bytes, [`publish`] the pack's folder. Nothing here runs a graph, and nothing is written before
-//! the whole checkpoint is understood.
+//! graphs, [`weights`] makes the data file's bytes, [`publish`] the pack's folder. Nothing here runs
+//! a graph, and nothing is written before the whole checkpoint is understood.
 
 mod attention;
 pub mod checkpoint;
@@ -17,6 +17,7 @@ pub mod config;
 pub mod decoder;
 pub mod error;
 pub mod graph;
+mod keys;
 mod nodes;
 mod onnx;
 pub mod plan;
@@ -25,6 +26,10 @@ pub mod publish;
 mod relative;
 mod sam;
 pub mod shards;
+#[cfg(test)]
+mod structure;
+#[cfg(test)]
+mod testing;
 pub mod vision;
 pub mod weights;
 

@@ -5,7 +5,7 @@
 
 use super::error::ImportError;
 use super::graph::{Graph, Value};
-use super::plan::Plan;
+use super::plan::{Part, Plan};
 
 impl Graph {
     pub fn add(&mut self, a: Value, b: Value) -> Value {
@@ -98,6 +98,12 @@ impl Graph {
             .one()
     }
 
+    /// Adds a dimension of one element before `axis`.
+    pub fn unsqueeze(&mut self, value: Value, axis: i64) -> Value {
+        let axis = self.ints(&[axis]);
+        self.node("Unsqueeze", &[value, axis]).one()
+    }
+
     pub fn concat(&mut self, values: &[Value], axis: i64) -> Value {
         self.node("Concat", values).int("axis", axis).one()
     }
@@ -127,21 +133,23 @@ impl Graph {
         inputs: u64,
         outputs: u64,
     ) -> Result<Value, ImportError> {
-        let product = self.product(plan, x, name, inputs, outputs)?;
+        let product = self.product(plan, x, name, &[outputs, inputs])?;
         let bias = self.weight(&plan.tensor(&format!("{name}.bias"), &[outputs])?);
         Ok(self.add(product, bias))
     }
 
-    /// A linear layer without its bias.
+    /// A linear layer without its bias, or a convolution on what one step of its kernel sees: the
+    /// weight is `[outputs, ..]`, and `x` ends with as many elements as one output of it has.
     pub fn product(
         &mut self,
         plan: &mut Plan,
         x: Value,
         name: &str,
-        inputs: u64,
-        outputs: u64,
+        weight: &[u64],
     ) -> Result<Value, ImportError> {
-        let weight = plan.linear(&format!("{name}.weight"), inputs, outputs)?;
+        let name = format!("{name}.weight");
+        let part = Part::whole(name.as_str(), weight);
+        let weight = plan.beside(&format!("{name}.transposed"), vec![part])?;
         let weight = self.weight(&weight);
         Ok(self.matmul(x, weight))
     }

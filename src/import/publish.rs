@@ -223,3 +223,141 @@ fn lock(folder: &Path) -> Result<Option<File>, ImportError> {
         Err(e) => Err(fail(e.into()).into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::pack::{Pack, SCHEMA};
+
+    fn manifest() -> Manifest {
+        Manifest {
+            schema: SCHEMA,
+            name: "m".into(),
+            engine: "paddle".into(),
+            licence: "MIT".into(),
+            files: BTreeMap::new(),
+            deepseek: None,
+        }
+    }
+
+    fn go(_: u64, _: u64) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn make(models: &Path, text: &str, replace: bool) -> Result<PathBuf, ImportError> {
+        let target = Target::new(models, "m", replace)?;
+        let mut progress = go;
+        let mut staging = Staging::begin(target, text.len() as u64, &mut progress)?;
+        staging.add("layout", "m.onnx", |sink| sink(text.as_bytes()))?;
+        staging.publish(manifest())
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_pack_appears_whole_and_is_replaced_only_when_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let models = dir.path().join("models");
+        let path = make(&models, "one", false).unwrap();
+        let digest = Pack::open(&path, "paddle").unwrap();
+        digest.verify().unwrap();
+        let again = make(&models, "two", false);
+        assert!(matches!(again, Err(ImportError::Exists { .. })));
+        assert_eq!(fs::read(path.join("m.onnx")).unwrap(), b"one");
+        make(&models, "two", true).unwrap();
+        Pack::open(&path, "paddle").unwrap().verify().unwrap();
+        assert_eq!(fs::read(path.join("m.onnx")).unwrap(), b"two");
+        assert_eq!(names(&models), ["m"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_no_pack_is_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("m")).unwrap();
+        fs::write(dir.path().join("m/letter.txt"), b"dear").unwrap();
+        assert!(make(dir.path(), "x", true).is_err());
+        assert!(dir.path().join("m/letter.txt").is_file());
+        assert_eq!(names(dir.path()), ["m"]);
+    }
+
+    #[test]
+    fn leftovers_go_and_what_a_running_import_holds_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = dir.path().join(format!("{STAGING}other"));
+        fs::create_dir(&left).unwrap();
+        fs::write(left.join("weights.bin"), b"half").unwrap();
+        let held = dir.path().join(format!("{STAGING}held"));
+        fs::create_dir(&held).unwrap();
+        let lock = lock(&held).unwrap().unwrap();
+        make(dir.path(), "one", false).unwrap();
+        assert!(!left.exists() && held.exists());
+        // Of the same name as the one that runs.
+        let own = dir.path().join(format!("{STAGING}m"));
+        fs::rename(&held, &own).unwrap();
+        let text = make(dir.path(), "two", true).unwrap_err().to_string();
+        assert!(text.contains("another import"), "{text}");
+        assert!(own.exists());
+        drop(lock);
+        make(dir.path(), "two", true).unwrap();
+        assert_eq!(names(dir.path()), ["m"]);
+    }
+
+    #[test]
+    fn one_that_is_stopped_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = Target::new(dir.path(), "m", false).unwrap();
+        let mut told = Vec::new();
+        let mut progress = |done, total| {
+            told.push((done, total));
+            if done < 2 {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        };
+        let mut staging = Staging::begin(target, 3, &mut progress).unwrap();
+        let ended = staging.add("layout", "m.onnx", |sink| {
+            for _ in 0..3 {
+                sink(b"x")?;
+            }
+            Ok(())
+        });
+        assert!(matches!(ended, Err(ImportError::Cancelled)));
+        drop(staging);
+        assert_eq!(told, [(1, 3), (2, 3)]);
+        assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn a_disk_that_is_too_small_is_an_error_before_anything_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let models = dir.path().join("not/there/yet");
+        let target = Target::new(&models, "m", false).unwrap();
+        target.check_space(1).unwrap();
+        let e = target.check_space(u64::MAX / 2).unwrap_err();
+        assert!(matches!(e, ImportError::Space { .. }), "{e}");
+        assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn names_are_plain_folder_names() {
+        for good in ["DeepSeek-OCR", "m", "a.b_c-1"] {
+            assert!(valid_name(good), "{good}");
+        }
+        let long = "x".repeat(MAX_NAME + 1);
+        for bad in [
+            "", ".", "..", ".hidden", "a/b", "../a", "a b", "ä", "a\0", &long,
+        ] {
+            assert!(!valid_name(bad), "{bad}");
+        }
+    }
+}

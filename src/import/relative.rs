@@ -48,12 +48,12 @@ pub fn split(g: &mut Graph, qkv: Value) -> [Value; 3] {
         .outputs()
 }
 
-/// How wide the key, query and value of a head are.
+/// For which kernel heads are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
-    /// Key and query alike, the value narrower: what the CPU's kernel takes.
-    Plain,
-    /// All three alike, and a multiple of 8: what flash attention on CUDA takes.
+    /// The CPU's: values may be narrower than queries and keys.
+    Cpu,
+    /// Flash attention on CUDA: queries, keys and values alike, a multiple of 8 wide.
     Flash,
 }
 
@@ -64,7 +64,7 @@ impl Kernel {
         let side = side.known().unwrap_or(0);
         let fits = |p: &i64| (dim + 2 * (side + p)) % FLASH_WIDTH == 0;
         match self {
-            Self::Plain => 0,
+            Self::Cpu => 0,
             // An odd width never fits: ONNX Runtime then takes a slower kernel.
             Self::Flash => (0..FLASH_WIDTH).find(fits).unwrap_or(0),
         }
@@ -196,5 +196,39 @@ impl Square {
         let out = g.reshape(out, &[0, 0, self.heads.count, -1]);
         let out = g.slice(out, 3, 0, self.heads.dim);
         g.reshape(out, &[0, 0, self.heads.width()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_for_flash_attention_are_a_multiple_of_8_wide() {
+        let width = |dim: i64, side: i64| {
+            let padding = Kernel::Flash.padding(dim, Size::Is(side));
+            assert_eq!(Kernel::Cpu.padding(dim, Size::Is(side)), 0);
+            dim + 2 * (side + padding)
+        };
+        // The published model's windows: the width measured as the fastest.
+        assert_eq!(width(64, 14), 96);
+        // Views of 1024 and 640 pixels.
+        assert_eq!(width(64, 64), 192);
+        assert_eq!(width(64, 40), 144);
+        for dim in [10, 12, 16, 18, 80] {
+            for side in [5, 7, 14, 32] {
+                assert_eq!(width(dim, side) % 8, 0, "{dim} {side}");
+            }
+        }
+        // A side that is not known is taken for a multiple of 4.
+        let graph = &mut Graph::new("g", super::super::graph::DType::F32, "w");
+        let side = Size::Of(graph.input("side", super::super::graph::DType::I64, &[]));
+        for dim in [10, 12, 14, 16] {
+            let padding = Kernel::Flash.padding(dim, side);
+            for known in [4, 8, 36, 64] {
+                assert_eq!((dim + 2 * (known + padding)) % 8, 0, "{dim} {known}");
+            }
+        }
+        assert_eq!(width(15, 14), 15 + 28);
     }
 }

@@ -10,7 +10,7 @@ use super::config::Sam;
 use super::error::ImportError;
 use super::graph::{DType, Graph, Value};
 use super::nodes::Size;
-use super::plan::{Part, Plan};
+use super::plan::Plan;
 use super::relative::{Heads, Kernel, Square, split};
 
 /// `LayerNorm` and `LayerNorm2d` of `build_sam_vit_b`.
@@ -92,7 +92,7 @@ impl Tower<'_> {
     }
 
     /// Cuts the views into patches and projects each: a convolution whose stride is its size.
-    /// Pixels become `(x / 255 - 0.5) / 0.5`.
+    /// Before it pixels become `(x / 255 - 0.5) / 0.5`, in 32-bit floats.
     fn patches(&self, g: &mut Graph, plan: &mut Plan, views: Value) -> Result<Value, ImportError> {
         let name = "model.sam_model.patch_embed.proj";
         let (width, patch) = (self.sam.width, self.measured.sam_patch);
@@ -110,11 +110,8 @@ impl Tower<'_> {
         if g.compute() != DType::F32 {
             pixels = g.cast(pixels, g.compute());
         }
-        let weight = Part::whole(format!("{name}.weight"), &[width, COLOURS, patch, patch]);
-        let weight = plan.beside(&format!("{name}.weight.transposed"), vec![weight])?;
-        let weight = g.weight(&weight);
+        let patches = g.product(plan, pixels, name, &[width, COLOURS, patch, patch])?;
         let bias = g.weight(&plan.tensor(&format!("{name}.bias"), &[width])?);
-        let patches = g.matmul(pixels, weight);
         Ok(g.add(patches, bias))
     }
 
@@ -282,7 +279,7 @@ impl Tower<'_> {
     ) -> Result<Value, ImportError> {
         let (width, inner) = (self.sam.width, self.measured.sam_mlp);
         let (first, second) = (format!("{name}.lin1"), format!("{name}.lin2"));
-        let x = g.product(plan, x, &first, width, inner)?;
+        let x = g.product(plan, x, &first, &[inner, width])?;
         let bias = g.weight(&plan.tensor(&format!("{first}.bias"), &[inner])?);
         // Exact, by the error function.
         let x = g.contrib("BiasGelu", &[x, bias]).one();
@@ -293,10 +290,7 @@ impl Tower<'_> {
     fn neck(&self, g: &mut Graph, plan: &mut Plan, tokens: Value) -> Result<Value, ImportError> {
         let (width, neck) = (self.sam.width, self.measured.sam_neck);
         let name = |part: u32| format!("model.sam_model.neck.{part}");
-        let weight = Part::whole(format!("{}.weight", name(0)), &[neck, width, 1, 1]);
-        let weight = plan.beside(&format!("{}.weight.transposed", name(0)), vec![weight])?;
-        let weight = g.weight(&weight);
-        let x = g.matmul(tokens, weight);
+        let x = g.product(plan, tokens, &name(0), &[neck, width, 1, 1])?;
         let x = g.layer_norm(plan, x, &name(1), neck, EPSILON)?;
         let shape = [Size::Is(0), self.grid, self.grid, Size::Is(neck as i64)];
         let shape = g.sizes(&shape);

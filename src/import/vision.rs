@@ -124,3 +124,6 @@ fn output(g: &mut Graph, name: &str, value: Value, dtype: DType, shape: &[Dim]) 
 fn as_type(g: &mut Graph, value: Value, from: DType, to: DType) -> Value {
     if from == to { value } else { g.cast(value, to) }
 }
+
+#[cfg(test)]
+mod tests;

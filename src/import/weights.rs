@@ -24,11 +24,20 @@ pub fn write(
     plan: &Finished,
     sink: &mut dyn FnMut(&[u8]) -> Result<(), ImportError>,
 ) -> Result<(), ImportError> {
+    write_by(plan, BUFFER, sink)
+}
+
+/// [`write`] with strips of `buffer` elements.
+fn write_by(
+    plan: &Finished,
+    buffer: u64,
+    sink: &mut dyn FnMut(&[u8]) -> Result<(), ImportError>,
+) -> Result<(), ImportError> {
     let mut maker = Maker {
         shards: &plan.shards,
         dtype: DType::Bf16,
         raw: Vec::new(),
-        buffer: BUFFER,
+        buffer,
     };
     let mut at = 0;
     for piece in &plan.pieces {
@@ -47,6 +56,9 @@ fn pad(
     count: u64,
     sink: &mut dyn FnMut(&[u8]) -> Result<(), ImportError>,
 ) -> Result<(), ImportError> {
+    if count == 0 {
+        return Ok(());
+    }
     sink(&[0; ALIGNMENT as usize][..count as usize])
 }
 
@@ -55,7 +67,7 @@ struct Maker<'a> {
     dtype: DType,
     /// Bytes as the checkpoint has them.
     raw: Vec<u8>,
-    /// [`BUFFER`], or less in tests.
+    /// Elements made at once.
     buffer: u64,
 }
 
@@ -233,5 +245,170 @@ fn turn<T: Copy>(
                 *to = tile[r * width + column];
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::Dtype;
+
+    use super::super::plan::Plan;
+    use super::super::testing::{made, plan};
+    use super::*;
+
+    /// The data file as 32-bit floats, in strips of `buffer` elements.
+    fn file(plan: Plan, buffer: u64) -> (Vec<f32>, Vec<(usize, usize)>) {
+        let plan = plan.finish().unwrap();
+        let mut bytes = Vec::new();
+        write_by(&plan, buffer, &mut |b| {
+            bytes.extend_from_slice(b);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(bytes.len() as u64, plan.length);
+        let places = plan
+            .pieces
+            .iter()
+            .map(|p| (p.stored.offset as usize / 4, p.stored.length as usize / 4))
+            .collect();
+        let floats = bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b));
+        (floats.collect(), places)
+    }
+
+    #[test]
+    fn layouts_put_every_number_where_the_graph_wants_it() {
+        let dir = tempfile::tempdir().unwrap();
+        // 40 rows: two tiles and a rest; every number is its own index.
+        let tensors = [
+            ("q", made(Dtype::F32, &[40, 3], |i| i as f32)),
+            ("k", made(Dtype::F32, &[5, 3], |i| 1000.0 + i as f32)),
+            ("up", made(Dtype::F32, &[5, 3], |i| 2000.0 + i as f32)),
+        ];
+        for buffer in [1, 90, BUFFER] {
+            let mut plan = plan(dir.path(), DType::F32, &tensors);
+            let (q, k, up) = (
+                Part::whole("q", &[40, 3]),
+                Part::whole("k", &[5, 3]),
+                Part::whole("up", &[5, 3]),
+            );
+            let last = Part::rows("q", &[40, 3], 38..40);
+            plan.beside("qk", vec![q.clone(), k.clone(), last.clone()])
+                .unwrap();
+            plan.interleaved(
+                "ku",
+                vec![(k.clone(), up.clone()), (up, k.clone())],
+                &[2, 10, 3],
+            )
+            .unwrap();
+            plan.stacked("kq", vec![k, last], &[7, 3]).unwrap();
+            let (floats, places) = file(plan, buffer);
+            let piece = |i: usize| {
+                let (at, length) = places[i];
+                &floats[at..at + length]
+            };
+            let side = piece(0);
+            for input in 0..3 {
+                let row = &side[input * 47..][..47];
+                for (output, &value) in row.iter().enumerate() {
+                    let expected = match output {
+                        0..40 => output * 3 + input,
+                        40..45 => 1000 + (output - 40) * 3 + input,
+                        _ => (output - 7) * 3 + input,
+                    };
+                    assert_eq!(value, expected as f32, "{buffer} {input} {output}");
+                }
+            }
+            let rows: Vec<f32> = piece(1).chunks(3).map(|row| row[0]).collect();
+            let k: Vec<f32> = (0..5).map(|r| 1000.0 + 3.0 * r as f32).collect();
+            let turns: Vec<f32> = k.iter().flat_map(|k| [*k, k + 1000.0]).collect();
+            let other: Vec<f32> = k.iter().flat_map(|k| [k + 1000.0, *k]).collect();
+            assert_eq!(rows, [turns, other].concat());
+            let stacked: Vec<f32> = (1000..1015).chain(114..120).map(|v| v as f32).collect();
+            assert_eq!(piece(2), stacked);
+            // Between the pieces there are zeros.
+            let (at, length) = places[0];
+            assert!(floats[at + length..places[1].0].iter().all(|&v| v == 0.0));
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_value_or_are_rounded_to_nearest_even() {
+        let dir = tempfile::tempdir().unwrap();
+        // Steps of bfloat16 at 1 are 2^-7: a tie goes to the even neighbour.
+        let values = [
+            1.0,
+            1.0 + 3.0 / 256.0,
+            1.0 + 1.0 / 256.0,
+            -0.0,
+            1e-30,
+            f32::MAX,
+        ];
+        let value = |i: usize| values[i];
+        for (source, target) in [
+            (Dtype::F32, DType::F32),
+            (Dtype::F32, DType::Bf16),
+            (Dtype::BF16, DType::F32),
+            (Dtype::BF16, DType::Bf16),
+            (Dtype::F16, DType::F32),
+            (Dtype::F16, DType::Bf16),
+        ] {
+            let mut plan = plan(dir.path(), target, &[("a", made(source, &[6], value))]);
+            plan.tensor("a", &[6]).unwrap();
+            let plan = plan.finish().unwrap();
+            let mut bytes = Vec::new();
+            write(&plan, &mut |b| {
+                bytes.extend_from_slice(b);
+                Ok(())
+            })
+            .unwrap();
+            for (i, &v) in values.iter().enumerate() {
+                let held = match source {
+                    Dtype::F16 => f16::from_f32(v).to_f32(),
+                    Dtype::BF16 => bf16::from_f32(v).to_f32(),
+                    _ => v,
+                };
+                let (found, expected) = match target {
+                    DType::Bf16 => {
+                        let two = [bytes[2 * i], bytes[2 * i + 1]];
+                        (
+                            bf16::from_le_bytes(two).to_f32(),
+                            bf16::from_f32(held).to_f32(),
+                        )
+                    }
+                    _ => (
+                        f32::from_le_bytes(bytes[4 * i..][..4].try_into().unwrap()),
+                        held,
+                    ),
+                };
+                assert_eq!(
+                    found.to_bits(),
+                    expected.to_bits(),
+                    "{source:?} {target:?} {v}"
+                );
+            }
+            if (source, target) == (Dtype::F32, DType::Bf16) {
+                assert_eq!(bytes[2..4], bf16::from_f32(1.0 + 4.0 / 256.0).to_le_bytes());
+                assert_eq!(bytes[4..6], bf16::ONE.to_le_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn a_sink_that_fails_ends_the_writing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut plan = plan(
+            dir.path(),
+            DType::F32,
+            &[("a", made(Dtype::F32, &[2], |_| 0.0))],
+        );
+        plan.tensor("a", &[2]).unwrap();
+        let plan = plan.finish().unwrap();
+        let mut calls = 0;
+        let ended = write(&plan, &mut |_| {
+            calls += 1;
+            Err(ImportError::Cancelled)
+        });
+        assert!(matches!(ended, Err(ImportError::Cancelled)));
+        assert_eq!(calls, 1);
     }
 }
