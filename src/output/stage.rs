@@ -308,6 +308,56 @@ mod tests {
     }
 
     #[test]
+    fn every_picture_of_the_markdown_is_the_crop_of_its_box() {
+        // Three stripes of a colour; the first block is cut in two boxes.
+        let colors = [[250, 0, 0], [0, 250, 0], [0, 0, 250]];
+        let rgb = (0..90u32 * 30)
+            .flat_map(|i| colors[(i % 90 / 30) as usize])
+            .collect();
+        let image = PageImage::new(90, 30, rgb, 72.0).unwrap();
+        let block = |label: &str, stripes: &[u16]| Block {
+            label: label.into(),
+            boxes: stripes
+                .iter()
+                .map(|&i| PageBox::new(i64::from(i) * 333 + 40, 100, i64::from(i) * 333 + 290, 900))
+                .collect(),
+            content: if label == "text" {
+                "words".into()
+            } else {
+                String::new()
+            },
+        };
+        let blocks = vec![
+            block("image", &[2, 0]),
+            block("text", &[1]),
+            block("chart", &[1]),
+        ];
+        let reading = Reading::of_blocks(blocks, Rotation::None, 0.0);
+
+        let dir = tempfile::tempdir().unwrap();
+        let settings = config::Output::default();
+        let mut stage = Stage::create(dir.path(), 1, OsStr::new("a"), &settings).unwrap();
+        stage.pictures(&reading, 4, &image).unwrap();
+        let markdown = markdown::page(&reading, 4, &settings);
+        let names: Vec<&str> = markdown
+            .split("![](")
+            .skip(1)
+            .filter_map(|s| s.split(')').next())
+            .collect();
+        let crops = std::fs::read_dir(stage.folder.join("images"))
+            .unwrap()
+            .count();
+        assert_eq!((names.len(), crops), (3, 3));
+        assert!(markdown.find("words") < markdown.find(names[2]));
+        for (name, stripe) in names.iter().zip([2usize, 0, 1]) {
+            let bytes = std::fs::read(stage.folder.join(name)).unwrap();
+            let crop = image::load_from_memory(&bytes).unwrap().to_rgb8();
+            let brightest = crop.get_pixel(10, 10).0.iter().position(|&v| v > 200);
+            assert_eq!(brightest, Some(stripe), "{name}");
+        }
+    }
+
+    #[test]
     fn sweeping_keeps_what_jobs_own() {
         let dir = tempfile::tempdir().unwrap();
         staged(dir.path(), 3);

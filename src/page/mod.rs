@@ -7,7 +7,9 @@ mod grounded;
 mod overlay;
 mod reading;
 
-pub use grounded::{GroundedBlock, SEPARATOR, parse_grounded, write_block, write_grounded};
+pub use grounded::{
+    GroundedBlock, SEPARATOR, parse_grounded, unfinished_mark, write_block, write_grounded,
+};
 pub use overlay::{LayoutBox, LayoutPage};
 pub use reading::{Block, PageStatus, Reading, Role, Rotation, Tried};
 

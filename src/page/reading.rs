@@ -98,26 +98,35 @@ pub enum Role {
 }
 
 impl Role {
-    /// The role of an engine's label: PP-DocLayoutV3's 25 labels and the labels that
-    /// DeepSeek-OCR writes. An unknown label is text, so that nothing is lost.
+    /// The role of an engine's label. An unknown label is text, so that nothing is lost.
     pub fn of(label: &str) -> Role {
-        match label {
+        Self::known(label).unwrap_or(Role::Text)
+    }
+
+    /// The role of a label that an engine is known to write: PP-DocLayoutV3's 25 labels, and those
+    /// of DeepSeek-OCR and models of its kind.
+    pub fn known(label: &str) -> Option<Role> {
+        Some(match label {
             "doc_title" | "title" => Role::Title,
             "paragraph_title" | "sub_title" | "section_title" => Role::Heading,
+            "text" | "paragraph" | "abstract" | "content" | "vertical_text" | "inline_formula" => {
+                Role::Text
+            }
             "list" | "list_item" => Role::List,
             "table" => Role::Table,
             "image" | "figure" | "chart" | "seal" => Role::Figure,
             "figure_title" | "image_caption" | "figure_caption" | "table_caption"
-            | "table_title" | "chart_title" | "caption" => Role::Caption,
+            | "table_title" | "chart_title" | "code_caption" | "caption" => Role::Caption,
             "display_formula" | "equation" | "formula" => Role::Formula,
             "formula_number" => Role::FormulaNumber,
-            "footnote" | "vision_footnote" | "table_footnote" | "image_footnote" => Role::Footnote,
+            "footnote" | "vision_footnote" | "table_footnote" | "image_footnote"
+            | "page_footnote" => Role::Footnote,
             "algorithm" | "code" => Role::Code,
-            "reference" | "reference_content" => Role::Reference,
+            "reference" | "reference_content" | "ref_text" => Role::Reference,
             "header" | "footer" | "number" | "header_image" | "footer_image" | "aside_text"
             | "page_header" | "page_footer" | "page_number" => Role::Furniture,
-            _ => Role::Text,
-        }
+            _ => return None,
+        })
     }
 }
 
