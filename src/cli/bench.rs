@@ -122,8 +122,11 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     }
     if let Some((used, total)) = reader.model().device_memory() {
         let gib = |bytes: usize| bytes as f64 / f64::from(1 << 30);
-        println!("\ndevice memory in use {:.1} of {:.1} GiB", gib(used), gib(total));
+        println!(
+            "\ndevice memory in use {:.1} of {:.1} GiB",
+            gib(used),
+            gib(total)
+        );
     }
     Ok(0)
 }
-

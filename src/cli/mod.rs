@@ -190,6 +190,7 @@ impl From<AgentError> for Failure {
 
 /// Runs the program; the exit code is `main`'s.
 pub fn main() -> ExitCode {
+    crate::service::memory::give_back();
     let cli = Cli::parse();
     let ran = match cli.command {
         Command::DocumentWorker { library, memory_mb } => {

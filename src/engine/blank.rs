@@ -23,7 +23,11 @@ pub fn is_blank(image: &PageImage) -> bool {
         }
     }
     let side = |at: usize, count: usize, whole: usize| {
-        if at + 1 == count { whole - at * CELL } else { CELL }
+        if at + 1 == count {
+            whole - at * CELL
+        } else {
+            CELL
+        }
     };
     let mut means = Vec::with_capacity(sums.len());
     let mut frequent = [0usize; 256];

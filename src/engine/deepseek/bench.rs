@@ -146,7 +146,9 @@ fn experts(
             for token in scores.chunks_exact(count) {
                 let mut order: Vec<usize> = (0..count).collect();
                 order.sort_by(|&a, &b| token[b].total_cmp(&token[a]));
-                order[..chosen.min(count)].iter().for_each(|&e| seen[e] = true);
+                order[..chosen.min(count)]
+                    .iter()
+                    .for_each(|&e| seen[e] = true);
             }
             used += seen.iter().filter(|&&s| s).count();
             layers += 1;

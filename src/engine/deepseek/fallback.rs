@@ -90,7 +90,11 @@ fn serve(queue: &Receiver<Stuck>, load: impl Fn() -> Result<Paddle, EngineError>
                 let image = Arc::clone(&page.task.image);
                 // A panic costs this page alone; the panic hook has logged it.
                 catch_unwind(AssertUnwindSafe(|| paddle.read(&image)))
-                    .unwrap_or_else(|_| Err(crate::engine::session::RunError("it failed; the log has the details".into())))
+                    .unwrap_or_else(|_| {
+                        Err(crate::engine::session::RunError(
+                            "it failed; the log has the details".into(),
+                        ))
+                    })
                     .map_err(|e| e.to_string())
             }
             Err(why) => Err(why.clone()),
@@ -278,7 +282,13 @@ mod tests {
 
     #[test]
     fn each_rung_is_recorded_and_the_first_that_has_something_wins() {
-        let paddle = || Ok(Reading::of_blocks(vec![block("paddle")], Rotation::None, 1.0));
+        let paddle = || {
+            Ok(Reading::of_blocks(
+                vec![block("paddle")],
+                Rotation::None,
+                1.0,
+            ))
+        };
         let (_, reading) = settle(stuck(Some(typed("layer")), None), paddle());
         assert_eq!(reading.status, PageStatus::Fallback);
         assert_eq!(reading.blocks[0].content, "paddle");

@@ -421,7 +421,10 @@ impl DeepSeek {
         });
         let size = |reading: &Reading| reading.grounded.len();
         if !reading.blocks.is_empty()
-            && page.best.as_ref().is_none_or(|best| size(best) < size(&reading))
+            && page
+                .best
+                .as_ref()
+                .is_none_or(|best| size(best) < size(&reading))
         {
             page.best = Some(reading);
         }

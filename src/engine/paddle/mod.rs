@@ -36,7 +36,7 @@ const DETECT_LONGEST: u32 = 2400;
 /// Recognition sessions side by side at most; each holds its own copy of 21 MB of weights.
 const MAX_RECOGNISERS: usize = 8;
 /// Changes whenever the same page would be read otherwise.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 pub struct Paddle {
     identity: Identity,
