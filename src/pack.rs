@@ -104,7 +104,7 @@ pub struct Geometry {
 
 impl Geometry {
     /// What contradicts itself, if anything does.
-    fn fault(&self) -> Option<&'static str> {
+    pub fn fault(&self) -> Option<&'static str> {
         let sizes = [
             self.hidden,
             self.layers,

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use tokio::sync::Semaphore;
 
 use super::{AgentError, Context, Installation, Places};
-use crate::config::Config;
+use crate::config::{Config, ENGINES};
 use crate::durable;
 use crate::engine::resident::{QUEUE, Resident};
-use crate::engine::{EngineError, Reader, paddle::Paddle};
+use crate::engine::{EngineError, Reader, deepseek::DeepSeek, paddle::Paddle};
 use crate::job::{Ledger, State};
 use crate::observe::event;
 use crate::observe::progress::Progress;
@@ -46,11 +46,16 @@ pub fn no_pdfium(installation: &Installation) -> AgentError {
 
 /// Loads the engine that the settings name. Blocks for seconds.
 pub fn load(installation: &Installation, config: &Config) -> Result<Box<dyn Reader>, EngineError> {
-    Ok(Box::new(Paddle::load(
-        &installation.lib,
-        &installation.models,
-        &config.engine,
-    )?))
+    let (lib, models) = (&installation.lib, &installation.models);
+    match &*config.engine.name {
+        "paddle" => Ok(Box::new(Paddle::load(lib, models, &config.engine)?)),
+        "deepseek-ocr" => Ok(Box::new(DeepSeek::load(lib, models, config)?)),
+        name => Err(EngineError::Config {
+            what: format!("engine.name = \"{name}\""),
+            why: "there is no such engine".into(),
+            hint: format!("set one of {}", ENGINES.join(", ")),
+        }),
+    }
 }
 
 /// Starts the reader on its thread.
@@ -80,8 +85,8 @@ pub async fn context(
         installation,
         places,
         ledger,
+        queue: Arc::new(Semaphore::new(QUEUE + reader.capacity - 1)),
         reader,
-        queue: Arc::new(Semaphore::new(QUEUE)),
         stop,
         progress,
         long: AtomicUsize::new(0),

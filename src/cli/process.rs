@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{CONFIGURATION, Failure, Overrides, SOME_FAILED};
+use super::{CONFIGURATION, Failure, INTERRUPTED, Overrides, SOME_FAILED};
 use crate::agent;
 use crate::observe::logs;
 
@@ -17,9 +17,6 @@ pub struct Arguments {
     #[command(flatten)]
     overrides: Overrides,
 }
-
-/// Exit status of a run that a signal ended.
-const INTERRUPTED: u8 = 130;
 
 pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     let (mut config, _) = super::load(file)?;

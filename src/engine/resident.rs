@@ -8,7 +8,8 @@ use crossbeam_channel::{Sender, bounded};
 use super::{EngineError, Identity, ReadTask, Reader};
 use crate::page::ImageWish;
 
-/// Pages that wait for the reader at most; more hold their page images back.
+/// Pages that wait for the reader at most, beside those that it works on; more hold their page
+/// images back.
 pub const QUEUE: usize = 4;
 
 /// A running reader. Dropping it closes the queue; the thread ends when its last page is read.
@@ -17,6 +18,10 @@ pub struct Resident {
     thread: Option<JoinHandle<()>>,
     pub identity: Identity,
     pub wish: ImageWish,
+    /// Pages that the reader works on together.
+    pub capacity: usize,
+    /// Whether the reader can use the characters that a PDF itself holds.
+    pub wants_chars: bool,
 }
 
 impl Resident {
@@ -47,13 +52,18 @@ impl Resident {
                         return;
                     }
                 };
-                let _ = ready.send(Ok((reader.identity().clone(), reader.wish())));
+                let _ = ready.send(Ok((
+                    reader.identity().clone(),
+                    reader.wish(),
+                    reader.capacity(),
+                    reader.wants_chars(),
+                )));
                 // A panic costs the pages that the reader held: their replies are dropped, which
                 // their senders see. The panic hook has logged it.
                 while catch_unwind(AssertUnwindSafe(|| reader.serve(&queue))).is_err() {}
             })
             .map_err(|e| machine(e.to_string()))?;
-        let (identity, wish) = started
+        let (identity, wish, capacity, wants_chars) = started
             .recv()
             .map_err(|_| machine("it ended while loading".into()))??;
         Ok(Self {
@@ -61,6 +71,8 @@ impl Resident {
             thread: Some(thread),
             identity,
             wish,
+            capacity: capacity.max(1),
+            wants_chars,
         })
     }
 

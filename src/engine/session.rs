@@ -8,7 +8,7 @@ mod run;
 mod tensor;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::session::Session;
@@ -32,7 +32,8 @@ pub enum Place {
     Cuda,
 }
 
-/// The loaded library. A process has one: the first call of [`Runtime::load`] decides which.
+/// The loaded library, and what of it one engine may use.
+#[derive(Clone)]
 pub struct Runtime {
     environment: Environment,
     threads: usize,
@@ -41,20 +42,51 @@ pub struct Runtime {
     library: PathBuf,
 }
 
+/// The library of this process: it can be loaded once, and stays.
+static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
+
 impl Runtime {
     /// Loads the library under `lib`, the one with CUDA where `wanted` allows it and it is there.
-    /// `threads` 0 means as many as there are cores.
+    /// `threads` 0 means as many as there are cores. A process that has loaded one keeps it, with
+    /// its threads, whatever is asked later.
     pub fn load(lib: &Path, wanted: Device, threads: usize) -> Result<Self, EngineError> {
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut runtime = match &*loaded {
+            Some(runtime) => runtime.clone(),
+            None => loaded.insert(Self::first(lib, wanted, threads)?).clone(),
+        };
+        match wanted {
+            Device::Cpu => runtime.cuda = None,
+            Device::Cuda if runtime.cuda.is_none() => {
+                return Err(EngineError::Config {
+                    what: "engine.device = \"cuda\"".into(),
+                    why: format!(
+                        "{} is loaded already, which cannot use CUDA",
+                        runtime.library.display()
+                    ),
+                    hint: "start again with this setting".into(),
+                });
+            }
+            Device::Cuda | Device::Auto => {}
+        }
+        Ok(runtime)
+    }
+
+    fn first(lib: &Path, wanted: Device, threads: usize) -> Result<Self, EngineError> {
         let with_cuda = lib.join("cuda").join(LIBRARY);
-        let cuda = wanted != Device::Cpu && with_cuda.is_file();
-        if wanted == Device::Cuda && !cuda {
+        let has_cuda = wanted != Device::Cpu && with_cuda.is_file();
+        if wanted == Device::Cuda && !has_cuda {
             return Err(EngineError::Config {
                 what: "engine.device = \"cuda\"".into(),
                 why: format!("{} is not there", with_cuda.display()),
                 hint: "run packaging/fetch-assets --cuda, or set engine.device = \"auto\"".into(),
             });
         }
-        let library = if cuda { with_cuda } else { lib.join(LIBRARY) };
+        let library = if has_cuda {
+            with_cuda
+        } else {
+            lib.join(LIBRARY)
+        };
         if !library.is_file() {
             return Err(EngineError::Config {
                 what: "ONNX Runtime".into(),
@@ -62,7 +94,7 @@ impl Runtime {
                 hint: "run packaging/fetch-assets".into(),
             });
         }
-        let cuda = if cuda {
+        let cuda = if has_cuda {
             let folder = lib.join("cuda");
             preload(&folder);
             let device = Cuda::open(&folder);
@@ -100,7 +132,7 @@ impl Runtime {
         })
     }
 
-    /// Whether the loaded library can use CUDA.
+    /// Whether this engine may use CUDA.
     pub fn has_cuda(&self) -> bool {
         self.cuda.is_some()
     }

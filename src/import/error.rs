@@ -20,6 +20,8 @@ pub enum ImportError {
         name: String,
         expected: Vec<u64>,
     },
+    #[error("{}: the tensor \"{name}\" is missing", folder.display())]
+    Absent { folder: PathBuf, name: String },
     #[error(
         "{}: the tensor \"{name}\" has the shape {}, config.json asks for {}",
         path.display(), shown(found), shown(expected)
@@ -41,8 +43,11 @@ pub enum ImportError {
         needed: u64,
         free: u64,
     },
+    /// A fault of this program.
+    #[error("{0}")]
+    Bug(String),
     /// Withdrawn before it was done.
-    #[error("cancelled")]
+    #[error("stopped; nothing was written")]
     Cancelled,
     #[error(transparent)]
     Write(#[from] FileError),
@@ -61,7 +66,7 @@ impl ImportError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::File { hint, .. } => hint,
-            Self::Missing { .. } | Self::Shape { .. } => {
+            Self::Missing { .. } | Self::Absent { .. } | Self::Shape { .. } => {
                 "config.json and the *.safetensors files must be of one checkpoint: download it anew"
             }
             Self::Extra { .. } => {
@@ -69,6 +74,7 @@ impl ImportError {
             }
             Self::Exists { .. } => "choose another --name, or replace it with --force",
             Self::Space { .. } => "make room, or point folders.data to a larger disk",
+            Self::Bug(_) => "this is a fault of dropleaf: please report it",
             Self::Cancelled | Self::Write(_) => return None,
         };
         Some(hint.into())

@@ -13,6 +13,8 @@
 //! graph itself. A node takes its name from the scope it is made in, so that a viewer shows the
 //! architecture.
 
+use std::collections::HashMap;
+
 use prost::Message;
 
 use super::onnx::{
@@ -99,7 +101,8 @@ pub struct Graph {
     data_file: String,
     compute: DType,
     /// Weights already in the graph, by name.
-    weights: std::collections::HashMap<String, Value>,
+    weights: HashMap<String, Value>,
+    outputs: Vec<(Value, String)>,
 }
 
 impl Graph {
@@ -114,7 +117,8 @@ impl Graph {
             scope: Vec::new(),
             data_file: data_file.into(),
             compute,
-            weights: std::collections::HashMap::new(),
+            weights: HashMap::new(),
+            outputs: Vec::new(),
         }
     }
 
@@ -128,17 +132,11 @@ impl Graph {
         self.value(name.into())
     }
 
-    /// Names `value` as an output of the graph.
+    /// Names `value`, which a node made, as an output of the graph. An output that shares its
+    /// buffer with an input does so only because no node stands between.
     pub fn output(&mut self, name: &str, value: Value, dtype: DType, shape: &[Dim]) {
         self.proto.output.push(value_info(name, dtype, shape));
-        let input = self.names[value.0].clone();
-        self.proto.node.push(NodeProto {
-            input: vec![input],
-            output: vec![name.into()],
-            name: Some(format!("output/{name}")),
-            op_type: Some("Identity".into()),
-            ..NodeProto::default()
-        });
+        self.outputs.push((value, name.into()));
     }
 
     /// A weight in the data file, in the type in which the graph computes.
@@ -244,7 +242,19 @@ impl Graph {
     }
 
     /// The graph as the bytes of an `.onnx` file.
-    pub fn encode(self) -> Vec<u8> {
+    pub fn encode(mut self) -> Vec<u8> {
+        let new: HashMap<&str, &str> = self
+            .outputs
+            .iter()
+            .map(|(value, name)| (self.names[value.0].as_str(), name.as_str()))
+            .collect();
+        for node in &mut self.proto.node {
+            for name in node.input.iter_mut().chain(&mut node.output) {
+                if let Some(&new) = new.get(name.as_str()) {
+                    *name = new.into();
+                }
+            }
+        }
         let opset = |domain: &str, version| OperatorSetIdProto {
             domain: Some(domain.into()),
             version: Some(version),
@@ -334,14 +344,19 @@ impl<'g> Node<'g> {
         value
     }
 
-    /// Ends the node with `N` outputs.
-    pub fn outputs<const N: usize>(mut self) -> [Value; N] {
+    /// Ends the node with its first `N` outputs.
+    pub fn outputs<const N: usize>(self) -> [Value; N] {
+        self.outputs_at(std::array::from_fn(|i| i))
+    }
+
+    /// Ends the node with the outputs at `places`, which ascend; optional ones between are not made.
+    pub fn outputs_at<const N: usize>(mut self, places: [usize; N]) -> [Value; N] {
         let base = self.proto.op_type.clone().unwrap_or_default();
-        let values = std::array::from_fn(|_| {
+        let values = places.map(|place| {
+            self.proto.output.resize(place, String::new());
             let name = self.graph.fresh(&base);
-            self.graph.value(name.clone());
-            self.proto.output.push(name);
-            Value(self.graph.names.len() - 1)
+            self.proto.output.push(name.clone());
+            self.graph.value(name)
         });
         self.graph.proto.node.push(self.proto);
         values
@@ -399,7 +414,8 @@ mod tests {
             .iter()
             .map(|n| n.op_type.as_deref().unwrap())
             .collect();
-        assert_eq!(ops, ["Cast", "MatMul", "Identity"]);
+        assert_eq!(ops, ["Cast", "MatMul"]);
+        assert_eq!(graph.node[1].output, ["y"]);
         assert!(graph.node[1].name.as_deref().unwrap().starts_with("layer/"));
         assert_eq!(
             graph.initializer[0].external_data[1].value.as_deref(),
@@ -408,6 +424,6 @@ mod tests {
         let mut names: Vec<_> = graph.node.iter().flat_map(|n| &n.output).collect();
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), 3);
+        assert_eq!(names.len(), 2);
     }
 }

@@ -170,7 +170,7 @@ impl Plan {
         let count = shape.iter().product::<u64>();
         let mut bytes = vec![0; (count * tensor.source.bytes()) as usize];
         self.shards.read(&tensor, 0, &mut bytes)?;
-        Ok(floats(tensor.source, &bytes).collect())
+        Ok(floats(tensor.source, &bytes))
     }
 
     /// A tensor that the checkpoint carries and the model never uses.
@@ -262,22 +262,70 @@ pub struct Finished {
 }
 
 /// Numbers of a checkpoint as 32-bit floats; `bytes` is little-endian.
-pub fn floats(source: Source, bytes: &[u8]) -> Box<dyn Iterator<Item = f32> + '_> {
+fn floats(source: Source, bytes: &[u8]) -> Vec<f32> {
+    fn each<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+        bytes.as_chunks().0.iter().map(|&b| value(b)).collect()
+    }
     match source {
-        Source::Bf16 => Box::new(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&b| bf16::from_le_bytes(b).to_f32()),
-        ),
-        Source::F16 => Box::new(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&b| f16::from_le_bytes(b).to_f32()),
-        ),
-        Source::F32 => Box::new(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b))),
+        Source::Bf16 => each(bytes, |b| bf16::from_le_bytes(b).to_f32()),
+        Source::F16 => each(bytes, |b| f16::from_le_bytes(b).to_f32()),
+        Source::F32 => each(bytes, f32::from_le_bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::Dtype;
+
+    use super::super::testing::{made, plan};
+    use super::*;
+
+    #[test]
+    fn a_request_made_again_gets_the_same_place_and_places_are_aligned() {
+        let dir = tempfile::tempdir().unwrap();
+        let t = |shape: &[usize]| made(Dtype::BF16, shape, |i| i as f32);
+        let tensors = [("a", t(&[3, 5])), ("b", t(&[2000, 2])), ("c", t(&[4]))];
+        let mut plan = plan(dir.path(), DType::F32, &tensors);
+        let a = plan.tensor("a", &[3, 5]).unwrap();
+        let b = plan.linear("b", 2, 2000).unwrap();
+        assert_eq!((a.offset, a.length), (0, 60));
+        assert_eq!(
+            (b.offset, b.length, b.shape.as_slice()),
+            (4096, 16_000, &[2, 2000][..])
+        );
+        assert_eq!(plan.tensor("a", &[3, 5]).unwrap(), a);
+        assert_eq!(plan.linear("b", 2, 2000).unwrap(), b);
+        // The same numbers in another layout, or seen in another shape, stand for themselves.
+        let again = plan.reshaped("a", &[3, 5], &[15]).unwrap();
+        assert_eq!(again.offset, 4096 + 16_384);
+        assert_ne!(again.name, a.name);
+        assert_eq!(plan.values("c", &[4]).unwrap(), [0.0, 1.0, 2.0, 3.0]);
+        let finished = plan.finish().unwrap();
+        assert_eq!(finished.pieces.len(), 3);
+        assert_eq!(finished.length, 4096 + 16_384 + 4096);
+    }
+
+    #[test]
+    fn missing_misshapen_and_extra_tensors_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let t = || made(Dtype::F32, &[2, 2], |i| i as f32);
+        let mut plan = plan(
+            dir.path(),
+            DType::F32,
+            &[("a", t()), ("b", t()), ("c", t())],
+        );
+        let text = plan.tensor("x", &[2, 2]).unwrap_err().to_string();
+        assert!(text.contains("\"x\" is missing (shape [2, 2])"), "{text}");
+        let text = plan.linear("a", 3, 2).unwrap_err().to_string();
+        assert!(
+            text.contains("model.safetensors: the tensor \"a\""),
+            "{text}"
+        );
+        assert!(text.contains("[2, 2]") && text.contains("[2, 3]"), "{text}");
+        assert!(plan.values("a", &[4]).is_err());
+        plan.tensor("a", &[2, 2]).unwrap();
+        plan.unused("b", &[2, 2]).unwrap();
+        let text = plan.finish().err().unwrap().to_string();
+        assert!(text.ends_with("no use for 1 of its tensors: c"), "{text}");
     }
 }

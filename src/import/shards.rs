@@ -170,3 +170,136 @@ fn header(path: &Path) -> Result<(File, Metadata, u64), ImportError> {
     }
     Ok((file, metadata, data))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Made, made, write};
+    use super::*;
+
+    /// A file of the claimed header length, the header and `data` bytes, sparse.
+    fn raw(path: &Path, claimed: u64, header: &str, data: u64) {
+        let mut bytes = claimed.to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        std::fs::write(path, &bytes).unwrap();
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_len(bytes.len() as u64 + data).unwrap();
+    }
+
+    fn open(folder: &Path, files: &[&str]) -> Result<Shards, ImportError> {
+        let files: Vec<String> = files.iter().map(|&f| f.into()).collect();
+        Shards::open(folder, &files)
+    }
+
+    #[test]
+    fn damaged_and_hostile_headers_are_refused_with_the_file_and_the_cause() {
+        let dir = tempfile::tempdir().unwrap();
+        let tensor = |shape: &str, from: u64, to: u64| {
+            format!("{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":[{from},{to}]}}")
+        };
+        let one = |t: String| format!("{{\"a\":{t}}}");
+        let two = |a: String, b: String| format!("{{\"a\":{a},\"b\":{b}}}");
+        let most = u64::MAX.to_string();
+        // Header, its claimed length if that is a lie, bytes behind it, words of the message.
+        let cases: [(String, Option<u64>, u64, &str); 14] = [
+            (
+                "{}".into(),
+                Some(2 << 30),
+                3 << 30,
+                "claims 2147483648 bytes",
+            ),
+            ("{}".into(), Some(u64::MAX), 0, "claims"),
+            ("{}".into(), Some(1000), 0, "cut off"),
+            (one(tensor("[4]", 0, 16)), None, 15, "cut off"),
+            (one(tensor("[4]", 0, 16)), None, 17, "too long"),
+            (one(tensor("[5]", 0, 16)), None, 16, "not of a safetensors"),
+            (one(tensor("[4]", 16, 0)), None, 16, "not of a safetensors"),
+            (one(tensor("[4]", 4, 20)), None, 20, "not of a safetensors"),
+            (one(tensor("[-4]", 0, 16)), None, 16, "not of a safetensors"),
+            (
+                one(tensor(&format!("[{most},{most}]"), 0, 16)),
+                None,
+                16,
+                "not of a safetensors",
+            ),
+            (
+                two(tensor("[4]", 0, 16), tensor("[4]", 8, 24)),
+                None,
+                24,
+                "not of a safetensors",
+            ),
+            (
+                one(tensor("[4]", 0, 16)).replace("F32", "I8"),
+                None,
+                16,
+                "not of a safetensors",
+            ),
+            ("x".repeat(64), None, 0, "not of a safetensors"),
+            ("[".repeat(100_000), None, 0, "not of a safetensors"),
+        ];
+        for (i, (header, claimed, data, words)) in cases.into_iter().enumerate() {
+            let path = dir.path().join("a.safetensors");
+            raw(&path, claimed.unwrap_or(header.len() as u64), &header, data);
+            let e = open(dir.path(), &["a.safetensors"]).err().unwrap();
+            let text = e.to_string();
+            assert!(text.contains("a.safetensors: "), "{i}: {text}");
+            assert!(text.contains(words), "{i}: {text}");
+            assert!(e.hint().is_some());
+        }
+        std::fs::write(dir.path().join("b.safetensors"), b"abc").unwrap();
+        std::fs::create_dir(dir.path().join("c.safetensors")).unwrap();
+        for (file, words) in [
+            ("b.safetensors", "too short"),
+            ("c.safetensors", "not a regular file"),
+            ("d.safetensors", "No such file"),
+        ] {
+            let text = open(dir.path(), &[file]).err().unwrap().to_string();
+            assert!(text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_named_pipe_does_not_stop_the_import() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.safetensors");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        assert!(open(dir.path(), &["a.safetensors"]).is_err());
+    }
+
+    #[test]
+    fn a_tensor_in_two_files_and_another_type_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let tensor = |name: &str, made| Made {
+            name: name.into(),
+            ..made
+        };
+        let a = tensor("a", made(Dtype::F32, &[2], |i| i as f32));
+        write(&dir.path().join("1.safetensors"), &[a.clone()]);
+        write(&dir.path().join("2.safetensors"), &[a]);
+        let text = open(dir.path(), &["1.safetensors", "2.safetensors"])
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            text.contains("\"a\" is in") && text.contains("1.safetensors too"),
+            "{text}"
+        );
+        let wide = Made {
+            dtype: Dtype::F64,
+            bytes: vec![0; 16],
+            ..tensor("b", made(Dtype::F32, &[2], |_| 0.0))
+        };
+        write(&dir.path().join("3.safetensors"), &[wide]);
+        let text = open(dir.path(), &["3.safetensors"])
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(text.contains("\"b\" holds F64"), "{text}");
+    }
+}

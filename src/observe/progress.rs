@@ -1,4 +1,4 @@
-//! Progress bars for pages and documents; silent where standard error is no terminal.
+//! Progress bars for pages, documents and bytes; silent where standard error is no terminal.
 
 use std::io::IsTerminal;
 
@@ -60,6 +60,35 @@ impl Progress {
         if let Some((documents, pages)) = &self.0 {
             pages.finish();
             documents.finish();
+        }
+    }
+}
+
+/// One bar, of bytes written.
+pub struct Bytes(Option<ProgressBar>);
+
+impl Bytes {
+    pub fn new(what: &str) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self(None);
+        }
+        let style = ProgressStyle::with_template(&format!(
+            "{what:>10} {{bar:32}} {{bytes}}/{{total_bytes}} {{bytes_per_sec}} {{eta}}"
+        ))
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self(Some(ProgressBar::new(0).with_style(style)))
+    }
+
+    pub fn at(&self, done: u64, total: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(total);
+            bar.set_position(done);
+        }
+    }
+
+    pub fn end(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
         }
     }
 }

@@ -1,10 +1,563 @@
-//! DeepSeek-OCR.
+//! The engine `deepseek-ocr`: a vision-language model read with page by page, many pages together.
+//!
+//! A page image becomes views ([`preprocess`], on helper threads), the views become image rows
+//! ([`vision`]), these and a prompt ([`tokens`]) make a sequence, and the sequences of all pages
+//! are decoded step by step ([`schedule`], [`decoder`]) until each has said its page, which is then
+//! understood ([`reading`]). A page waits for no other: it enters between two steps and leaves as
+//! soon as it has ended.
 
+pub mod bench;
+pub mod cache;
+pub mod decoder;
 mod detokenize;
+mod fallback;
+pub mod guard;
+mod ladder;
+pub mod model;
 pub mod preprocess;
 pub mod reading;
 mod resample;
+pub mod schedule;
+mod sight;
+mod threads;
 pub mod tokens;
+pub mod vision;
 
 #[cfg(test)]
 mod fixtures;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, TryRecvError};
+use sha2::{Digest, Sha256};
+
+use self::fallback::{Fallback, Stuck};
+use self::guard::Rule;
+use self::model::Model;
+use self::schedule::{End, Finished, Key, Request, Schedule, Settings};
+use self::sight::{Look, Sight};
+use self::threads::{Prepared, Preparers};
+use self::vision::Rows;
+use super::paddle;
+use super::paddle::orientation::Orientation;
+use super::session::{Place, RunError};
+use super::{EngineError, Identity, ReadError, ReadTask, Reader};
+use crate::config::{Config, Mode};
+use crate::durable;
+use crate::pack::{DEEPSEEK_OCR, Pack};
+use crate::page::{ImageWish, PageBox, PageStatus, Reading, Rotation, Tried, write_grounded};
+
+/// Pixels per inch of page images, as the published code renders pages.
+const DPI: f32 = 144.0;
+/// Largest page image: an A2 page at 144 pixels per inch. No mode looks at more than 4 million.
+const MAX_PIXELS: u64 = 8_000_000;
+/// Pages that are made ready beside those that are decoded, so that one is there when a place
+/// becomes free.
+const AHEAD: usize = 4;
+/// Tokens that the made-up page of the first reading may take beyond its prompt.
+const WARM_TOKENS: usize = 4;
+/// Changes whenever the same page would be read otherwise.
+const REVISION: u32 = 1;
+
+/// How a page is tried: what a retry of the same page may change.
+#[derive(Clone, Debug, PartialEq)]
+struct Attempt {
+    mode: Mode,
+    /// With `<image>` where the image goes.
+    prompt: String,
+    settings: Settings,
+}
+
+/// Work of a fixed size, for measurements: the same number of tokens for every page, which are not
+/// the model's own.
+#[derive(Clone, Copy, Debug)]
+struct Forced {
+    tokens: usize,
+    settings: Settings,
+}
+
+/// A page on its way.
+struct Page {
+    task: ReadTask,
+    attempt: Attempt,
+    since: Instant,
+    rotation: Rotation,
+    /// There once the vision graph has run.
+    rows: Option<Rows>,
+    /// Attempts that failed.
+    tried: Vec<Tried>,
+    /// The longest of what they gave.
+    best: Option<Reading>,
+}
+
+pub struct DeepSeek {
+    identity: Identity,
+    model: Model,
+    first: Attempt,
+    schedule: Schedule,
+    preparers: Preparers,
+    fallback: Fallback,
+    /// Pages by the key of their sequence.
+    pages: BTreeMap<Key, Page>,
+    /// Pages whose views are there.
+    prepared: VecDeque<Prepared>,
+    next: Key,
+    forced: Option<Forced>,
+}
+
+impl DeepSeek {
+    /// Loads the pack in `models` that the settings name, with the library in `lib`.
+    pub fn load(lib: &Path, models: &Path, config: &Config) -> Result<Self, EngineError> {
+        let (model, pack) = Model::load(lib, models, config)?;
+        let wanted = &config.deepseek;
+        let first = Attempt {
+            mode: wanted.mode,
+            prompt: wanted.prompt_text(),
+            settings: Settings {
+                max_tokens: wanted.max_tokens,
+                rule: Some(Rule::PUBLISHED),
+                watch_loops: true,
+                stop: true,
+            },
+        };
+        let orientation = orientation(&model, models);
+        let settings = format!(
+            "{DEEPSEEK_OCR} {REVISION} dpi {DPI} {MAX_PIXELS} turned {} {first:?}",
+            orientation.is_some()
+        );
+        let look = Look::new(&model.geometry, orientation);
+        let threads = match model.place {
+            // The runtime's own threads take all cores.
+            Place::Cpu => 1,
+            Place::Cuda => threads::MOST,
+        };
+        Ok(Self {
+            identity: Identity {
+                engine: DEEPSEEK_OCR.into(),
+                model_digest: pack.digest(),
+                settings_digest: durable::hex(&Sha256::digest(settings.as_bytes())),
+                device: model.device.clone(),
+            },
+            first,
+            schedule: model.schedule(),
+            preparers: Preparers::start(threads, look)?,
+            fallback: Fallback::start(Arc::clone(&model.runtime), models.into())?,
+            model,
+            pages: BTreeMap::new(),
+            prepared: VecDeque::new(),
+            next: 0,
+            forced: None,
+        })
+    }
+
+    /// The model, for measurements and comparisons.
+    pub fn model(&mut self) -> &mut Model {
+        &mut self.model
+    }
+
+    fn force(&mut self, forced: Option<Forced>) {
+        self.forced = forced;
+    }
+
+    /// Orders the views of a page as its attempt wants them.
+    fn order(&mut self, key: Key) {
+        let Some(page) = self.pages.get(&key) else {
+            return;
+        };
+        let (image, mode) = (Arc::clone(&page.task.image), page.attempt.mode);
+        if !self.preparers.order(key, image, mode) {
+            let why = "the threads for page images have ended".into();
+            self.answer(key, Err(ReadError::Machine(why)));
+        }
+    }
+
+    /// Takes a page in.
+    fn begin(&mut self, task: ReadTask) {
+        if task.cancel.is_cancelled() {
+            (task.reply)(Err(ReadError::Cancelled));
+            return;
+        }
+        let key = self.next;
+        self.next += 1;
+        let page = Page {
+            task,
+            attempt: self.first.clone(),
+            since: Instant::now(),
+            rotation: Rotation::None,
+            rows: None,
+            tried: Vec::new(),
+            best: None,
+        };
+        self.pages.insert(key, page);
+        self.order(key);
+    }
+
+    /// Answers a page, which leaves.
+    fn answer(&mut self, key: Key, answer: Result<Reading, ReadError>) {
+        self.schedule.cancel(key);
+        if let Some(page) = self.pages.remove(&key) {
+            (page.task.reply)(answer);
+        }
+    }
+
+    fn drop_cancelled(&mut self) {
+        let gone: Vec<Key> = self
+            .pages
+            .iter()
+            .filter(|(_, page)| page.task.cancel.is_cancelled())
+            .map(|(&key, _)| key)
+            .collect();
+        for key in gone {
+            self.answer(key, Err(ReadError::Cancelled));
+        }
+    }
+
+    /// Shows the model the pages that are ready, no more than one batch of views, and lets their
+    /// sequences enter.
+    fn see(&mut self) {
+        // With nothing to decode there is nothing to do but to wait for a page.
+        let idle = self.schedule.is_empty() && self.prepared.is_empty();
+        match self.preparers.next(idle) {
+            Some(ready) => self.prepared.push_back(ready),
+            None if idle => {
+                self.fail_all(&RunError("the threads for page images have ended".into()));
+                return;
+            }
+            None => {}
+        }
+        while let Some(ready) = self.preparers.next(false) {
+            self.prepared.push_back(ready);
+        }
+        let room = self.model.vision.pixels();
+        let (mut batch, mut pixels) = (Vec::new(), 0);
+        while let Some((key, sight)) = self.prepared.pop_front() {
+            // Its page may have been withdrawn meanwhile.
+            let Some(page) = self.pages.get_mut(&key) else {
+                continue;
+            };
+            let (views, rotation) = match sight {
+                Ok(Sight::Page { views, rotation }) => (views, rotation),
+                Ok(Sight::Blank) => {
+                    let seconds = page.since.elapsed().as_secs_f64();
+                    let blank = Reading::of_blocks(Vec::new(), Rotation::None, seconds);
+                    self.answer(key, Ok(blank));
+                    continue;
+                }
+                Err(why) => {
+                    let why = format!("its image cannot be prepared: {why}");
+                    self.answer(key, Err(ReadError::Page(why)));
+                    continue;
+                }
+            };
+            page.rotation = rotation;
+            let more = area(&views);
+            if !batch.is_empty() && pixels + more > room {
+                let sight = Sight::Page { views, rotation };
+                self.prepared.push_front((key, Ok(sight)));
+                break;
+            }
+            pixels += more;
+            batch.push((key, views));
+        }
+        self.project(batch);
+    }
+
+    fn project(&mut self, batch: Vec<(Key, preprocess::Views)>) {
+        if batch.is_empty() {
+            return;
+        }
+        let views: Vec<_> = batch.iter().map(|(_, views)| views).collect();
+        match self.model.rows(&views) {
+            Ok(rows) => {
+                for ((key, views), rows) in batch.into_iter().zip(rows) {
+                    self.enter(key, &views, rows);
+                }
+            }
+            Err(e) if e.is_memory() && self.model.vision.shrink() => {
+                tracing::warn!("memory is short, views run in smaller batches from now on: {e}");
+                self.project(batch);
+            }
+            Err(e) if e.is_machine() => self.fail_all(&e),
+            // One page must not take the others down.
+            Err(e) => match <[_; 1]>::try_from(batch) {
+                Ok([(key, _)]) => {
+                    let why = format!("the engine cannot read it: {e}");
+                    self.answer(key, Err(ReadError::Page(why)));
+                }
+                Err(batch) => {
+                    for page in batch {
+                        self.project(vec![page]);
+                    }
+                }
+            },
+        }
+    }
+
+    fn enter(&mut self, key: Key, views: &preprocess::Views, rows: Rows) {
+        let Some(page) = self.pages.get_mut(&key) else {
+            return;
+        };
+        let prompt = self.model.tokenizer.prompt(&page.attempt.prompt, views);
+        let mut request = Request {
+            key,
+            prompt: prompt.ids.iter().map(|&id| id as u32).collect(),
+            image_rows: prompt.image_rows,
+            settings: page.attempt.settings,
+            forced: Vec::new(),
+        };
+        if let Some(forced) = self.forced {
+            request.settings = forced.settings;
+            let vocabulary = self.model.geometry.vocabulary;
+            request.forced = bench::Numbers::new(key + 1).tokens(forced.tokens, vocabulary);
+        }
+        page.rows = Some(rows);
+        if let Err(refused) = self.schedule.enter(request) {
+            self.answer(key, Err(ReadError::Page(refused.to_string())));
+        }
+    }
+
+    /// One step of all sequences.
+    fn step(&mut self) {
+        let (step, ended) = self.schedule.plan();
+        for finished in ended {
+            self.settle(finished);
+        }
+        let Some(step) = step else { return };
+        let pages = &self.pages;
+        let rows = |key| pages.get(&key).and_then(|page: &Page| page.rows.as_ref());
+        match self.model.decoder.run(&step, &rows, false) {
+            Ok(chosen) => {
+                for finished in self.schedule.advance(&step, &chosen.tokens) {
+                    self.settle(finished);
+                }
+            }
+            Err(e) if e.is_memory() && self.schedule.shrink() => tracing::warn!(
+                "memory is short, {} pages at most are decoded together from now on: {e}",
+                self.schedule.sequences()
+            ),
+            // A step holds many pages: none of them is to blame.
+            Err(e) => self.fail_all(&e),
+        }
+    }
+
+    /// Takes what a sequence said: the page is answered, or tried again.
+    fn settle(&mut self, finished: Finished) {
+        let Finished {
+            key, output, end, ..
+        } = finished;
+        let Some(page) = self.pages.get(&key) else {
+            return;
+        };
+        let (kept, status, reason) = match end {
+            End::Complete => {
+                let text = output.strip_suffix(&[self.model.geometry.eos]);
+                (text.unwrap_or(&output), PageStatus::Ok, None)
+            }
+            End::Truncated => {
+                let why = format!("the model ran out of tokens after {}", output.len());
+                (&output[..], PageStatus::Truncated, Some(why))
+            }
+            End::Looped(found) => {
+                let how = match found.period {
+                    Some(period) => format!("the same {period} tokens again and again"),
+                    None => "hardly anything new".into(),
+                };
+                let why = format!(
+                    "the model went in circles after {} tokens: {how}",
+                    found.keep
+                );
+                (&output[..found.keep], PageStatus::Looped, Some(why))
+            }
+            End::NoRoom { capacity } => {
+                let why = format!(
+                    "the page needs more than the whole cache of {capacity} tokens; raise {}",
+                    schedule::CACHE_SETTINGS
+                );
+                self.answer(key, Err(ReadError::Page(why)));
+                return;
+            }
+        };
+        let mut reading = reading::reading(
+            &self.model.tokenizer.text(kept),
+            status,
+            reason,
+            page.since.elapsed().as_secs_f64(),
+            output.len() as u32,
+        );
+        turn_back(&mut reading, page.rotation);
+        let wrong = match (&reading.reason, reading.blocks.is_empty()) {
+            (Some(why), _) => why.clone(),
+            (None, true) if self.forced.is_none() => "the model said nothing".into(),
+            (None, _) => return self.done(key, reading),
+        };
+        self.again(key, reading, wrong);
+    }
+
+    /// Answers a page with a reading that needs no further attempt.
+    fn done(&mut self, key: Key, mut reading: Reading) {
+        if let Some(page) = self.pages.get_mut(&key)
+            && !page.tried.is_empty()
+        {
+            reading.tried = std::mem::take(&mut page.tried);
+            reading.tried.push(Tried {
+                with: ladder::words(&page.attempt),
+                outcome: "read".into(),
+            });
+        }
+        self.answer(key, Ok(reading));
+    }
+
+    /// Tries a page again, on the next rung of the ladder; `wrong` says why.
+    fn again(&mut self, key: Key, reading: Reading, wrong: String) {
+        let Some(page) = self.pages.get_mut(&key) else {
+            return;
+        };
+        page.tried.push(Tried {
+            with: ladder::words(&page.attempt),
+            outcome: wrong.clone(),
+        });
+        let size = |reading: &Reading| reading.grounded.len();
+        if !reading.blocks.is_empty()
+            && page
+                .best
+                .as_ref()
+                .is_none_or(|best| size(best) < size(&reading))
+        {
+            page.best = Some(reading);
+        }
+        page.rows = None;
+        match ladder::attempt(&self.first, page.tried.len()) {
+            Some(next) => {
+                page.attempt = next;
+                self.order(key);
+            }
+            None => {
+                if let Some(page) = self.pages.remove(&key) {
+                    self.fallback.take(Stuck {
+                        seconds: page.since.elapsed().as_secs_f64(),
+                        task: page.task,
+                        tried: page.tried,
+                        best: page.best,
+                        why: wrong,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The machine is at fault: no page is to blame, and none goes on.
+    fn fail_all(&mut self, error: &RunError) {
+        self.schedule.clear();
+        for (_, page) in std::mem::take(&mut self.pages) {
+            (page.task.reply)(Err(ReadError::Machine(error.0.clone())));
+        }
+    }
+}
+
+/// Brings boxes from the upright page to the displayed one.
+fn turn_back(reading: &mut Reading, rotation: Rotation) {
+    if rotation == Rotation::None {
+        return;
+    }
+    for at in reading.blocks.iter_mut().flat_map(|b| &mut b.boxes) {
+        let [x1, y1, x2, y2] = paddle::pixels::to_displayed(at.fractions(), rotation);
+        *at = PageBox::from_fractions(x1, y1, x2, y2);
+    }
+    reading.rotation = rotation;
+    reading.grounded = write_grounded(&reading.blocks);
+}
+
+/// The orientation model of the default pack, on one CPU thread; without it pages are taken as
+/// they lie, and the log says so.
+fn orientation(model: &Model, models: &Path) -> Option<Orientation> {
+    let load = || -> Result<Orientation, EngineError> {
+        let pack = Pack::open(&models.join("paddle"), "paddle")?;
+        let graph = model.runtime.single_threaded(&pack.file("orientation")?)?;
+        Ok(Orientation::new(Box::new(graph)))
+    };
+    load()
+        .inspect_err(|e| tracing::warn!("turned pages are not set upright: {e}"))
+        .ok()
+}
+
+/// Pixels of all views of a page.
+fn area(views: &preprocess::Views) -> usize {
+    let views = views.tiles.iter().chain([&views.global]);
+    views.map(|v| v.side as usize * v.side as usize).sum()
+}
+
+impl Reader for DeepSeek {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn wish(&self) -> ImageWish {
+        ImageWish {
+            dpi: DPI,
+            max_pixels: MAX_PIXELS,
+        }
+    }
+
+    fn wants_chars(&self) -> bool {
+        true
+    }
+
+    fn capacity(&self) -> usize {
+        self.schedule.sequences() + AHEAD
+    }
+
+    fn warm(&mut self) -> Result<(), ReadError> {
+        let failed = |e: RunError| ReadError::Machine(e.0);
+        let image = model::made_up_page(448, 448);
+        let attempt = &self.first;
+        let (_, prompt, rows) = self
+            .model
+            .page(&image, attempt.mode, &attempt.prompt)
+            .map_err(failed)?;
+        let request = Request {
+            key: 0,
+            settings: Settings {
+                max_tokens: prompt.ids.len() + WARM_TOKENS,
+                ..attempt.settings
+            },
+            prompt: prompt.ids.iter().map(|&id| id as u32).collect(),
+            image_rows: prompt.image_rows,
+            forced: Vec::new(),
+        };
+        let rows = BTreeMap::from([(0, rows)]);
+        self.model
+            .generate(vec![request], &rows, false, &mut |_, _| {})
+            .map(drop)
+            .map_err(failed)
+    }
+
+    fn serve(&mut self, tasks: &Receiver<ReadTask>) {
+        // What a panic may have left: its pages have no one to answer to.
+        self.schedule.clear();
+        self.pages.clear();
+        loop {
+            while self.pages.len() < self.capacity() {
+                let task = if self.pages.is_empty() {
+                    match tasks.recv() {
+                        Ok(task) => task,
+                        Err(_) => return,
+                    }
+                } else {
+                    match tasks.try_recv() {
+                        Ok(task) => task,
+                        Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                    }
+                };
+                self.begin(task);
+            }
+            self.drop_cancelled();
+            if !self.pages.is_empty() {
+                self.see();
+                self.step();
+            }
+        }
+    }
+}

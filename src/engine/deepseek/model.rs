@@ -1,0 +1,400 @@
+//! A loaded DeepSeek-OCR pack: its graphs on one device, its tokenizer, and the size of its cache.
+//!
+//! The reader ([`super::DeepSeek`]) is built on this, and so are comparisons and measurements: each
+//! stage can be run alone.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::cache::{Blocks, device_blocks};
+use super::decoder::{Chosen, Decoder};
+use super::preprocess::{self, Views};
+use super::schedule::{End, Finished, Key, Limits, Request, Schedule, Settings, Step};
+use super::tokens::{Prompt, Tokenizer};
+use super::vision::{Rows, Vision};
+use crate::config::{Config, DeepSeek as Wanted, Device, Mode};
+use crate::engine::EngineError;
+use crate::engine::session::{ElementType, OrtGraph, Place, RunError, Runtime};
+use crate::pack::{DEEPSEEK_OCR, Geometry, Pack, Storage};
+use crate::page::PageImage;
+
+/// Tokens of a step on the CPU: few, so that a page that begins does not hold the others up.
+const CPU_STEP_TOKENS: usize = 256;
+/// Tokens of a step on CUDA: 8 pages of 1,000 begin together.
+const CUDA_STEP_TOKENS: usize = 8192;
+/// Bytes that the scores of one layer may take on the CPU. The graph holds a few such tensors at a
+/// time.
+const CPU_SCORES: usize = 256 << 20;
+/// Pixels of views that run together. On the CPU one large view: SAM's global layers hold 0.8 GB of
+/// scores for it. On CUDA eight.
+const CPU_PIXELS: usize = 1024 * 1024;
+const CUDA_PIXELS: usize = 8 * 1024 * 1024;
+/// Tokens of the least cache that a device must have room for: one page with tiles and some text.
+const LEAST_CACHE: usize = 2048;
+
+pub struct Model {
+    pub geometry: Geometry,
+    pub tokenizer: Tokenizer,
+    pub vision: Vision,
+    pub decoder: Decoder,
+    /// Where it runs, for people.
+    pub device: String,
+    pub place: Place,
+    pub runtime: Arc<Runtime>,
+    limits: Limits,
+    /// Blocks of the cache.
+    blocks: usize,
+}
+
+impl Model {
+    /// Loads the pack that the settings name, where they say. `auto` takes CUDA when a real run on
+    /// it works, and the log says why if not.
+    pub fn load(lib: &Path, models: &Path, config: &Config) -> Result<(Self, Pack), EngineError> {
+        let folder = models.join(config.engine.pack());
+        let pack = Pack::open(&folder, DEEPSEEK_OCR)?;
+        let model = Self::open(lib, &pack, config)?;
+        Ok((model, pack))
+    }
+
+    /// The same for a pack that is open.
+    pub fn open(lib: &Path, pack: &Pack, config: &Config) -> Result<Self, EngineError> {
+        let geometry = geometry(pack)?;
+        let wanted = match (config.engine.device, geometry.dtype) {
+            (Device::Cuda, Storage::F32) => {
+                return Err(EngineError::Config {
+                    what: format!("engine.device = \"cuda\" with {}", pack.folder.display()),
+                    why:
+                        "the pack stores 32-bit floats, which PagedAttention on CUDA does not take"
+                            .into(),
+                    hint: "import the checkpoint with --dtype bf16, or set engine.device = \"cpu\""
+                        .into(),
+                });
+            }
+            (Device::Auto, Storage::F32) => {
+                tracing::info!(
+                    "{} stores 32-bit floats: reading on the CPU",
+                    pack.folder.display()
+                );
+                Device::Cpu
+            }
+            (device, _) => device,
+        };
+        let runtime = Arc::new(Runtime::load(lib, wanted, config.engine.threads)?);
+        if wanted != Device::Cpu && runtime.has_cuda() {
+            match Self::on(&runtime, pack, Place::Cuda, &config.deepseek) {
+                Ok(model) => return Ok(model),
+                Err(e) if wanted == Device::Cuda => return Err(e),
+                Err(e) => tracing::warn!("CUDA cannot be used, reading on the CPU: {e}"),
+            }
+        }
+        Self::on(&runtime, pack, Place::Cpu, &config.deepseek)
+    }
+
+    /// Loads the pack on `place` and runs its largest step there.
+    pub fn on(
+        runtime: &Arc<Runtime>,
+        pack: &Pack,
+        place: Place,
+        wanted: &Wanted,
+    ) -> Result<Self, EngineError> {
+        let geometry = geometry(pack)?;
+        let (form, element) = match place {
+            Place::Cpu => ("cpu", ElementType::F32),
+            Place::Cuda => ("cuda", ElementType::Bf16),
+        };
+        let graph = |role: &str, outputs: &[&str]| -> Result<OrtGraph, EngineError> {
+            let path = pack.file(&format!("{role}_{form}"))?;
+            let graph = runtime.session(&path, place, outputs)?;
+            if place == Place::Cuda {
+                all_on_cuda(&graph, &path)?;
+            }
+            Ok(graph)
+        };
+        let pixels = match place {
+            Place::Cpu => CPU_PIXELS,
+            Place::Cuda => CUDA_PIXELS,
+        };
+        let step_tokens = match (wanted.step_tokens, place) {
+            (0, Place::Cpu) => CPU_STEP_TOKENS,
+            (0, Place::Cuda) => CUDA_STEP_TOKENS,
+            (n, _) => n,
+        };
+        let limits = Limits {
+            sequences: wanted.sequences,
+            // Every sequence that decodes has its place in a step.
+            step_tokens: step_tokens.max(wanted.sequences),
+            scores: match place {
+                Place::Cpu => CPU_SCORES / (geometry.heads * size_of::<f32>()).max(1),
+                Place::Cuda => usize::MAX,
+            },
+            positions: geometry.max_positions,
+            eos: geometry.eos,
+        };
+        let tokenizer = Tokenizer::load(&pack.file("tokenizer")?, &geometry)?;
+        let vision = Vision::new(
+            Box::new(graph("vision", &["projected"])?),
+            &pack.file("positions")?,
+            &geometry,
+            pixels,
+        )?;
+        let decoder = graph("decoder", &["tokens"])?;
+        let routers = decoder.named("router.");
+        let decoder = Decoder::new(Box::new(decoder), element, &geometry, routers);
+        let mut model = Self {
+            geometry,
+            tokenizer,
+            vision,
+            decoder,
+            device: runtime.device_name(place),
+            place,
+            runtime: Arc::clone(runtime),
+            limits,
+            blocks: 0,
+        };
+        let failed = |e: RunError| EngineError::Machine {
+            what: format!("the first run of {}", pack.folder.display()),
+            why: e.0,
+        };
+        match place {
+            Place::Cpu => model
+                .keep(model.needed(wanted.cache_tokens))
+                .map_err(failed)?,
+            Place::Cuda => {
+                model.fill(wanted.mode).map_err(failed)?;
+                let memory = runtime.device_memory()?;
+                let blocks = device_blocks(
+                    memory.total,
+                    memory.free,
+                    wanted.gpu_memory_utilization,
+                    model.decoder.block_bytes(),
+                    wanted.sequences * model.needed(wanted.max_tokens),
+                );
+                if blocks < model.needed(LEAST_CACHE) {
+                    return Err(no_room(&memory, wanted.gpu_memory_utilization));
+                }
+                model.keep(blocks).map_err(failed)?;
+            }
+        }
+        tracing::info!(
+            "{} on {}: cache of {} tokens",
+            pack.name,
+            model.device,
+            model.blocks * model.geometry.block_tokens
+        );
+        Ok(model)
+    }
+
+    fn needed(&self, tokens: usize) -> usize {
+        tokens.div_ceil(self.geometry.block_tokens)
+    }
+
+    /// Gives the decoder a cache of `blocks` blocks, all zero.
+    pub fn keep(&mut self, blocks: usize) -> Result<(), RunError> {
+        self.decoder.keep(blocks)?;
+        self.blocks = blocks;
+        Ok(())
+    }
+
+    /// Runs the largest batch of views and the largest step, so that the runtime holds all memory
+    /// that it will want beside the cache.
+    fn fill(&mut self, mode: Mode) -> Result<(), RunError> {
+        let page = made_up_page(1192, 1684);
+        let views = preprocess::prepare(&page, mode, &self.geometry);
+        let global = vec![&views.global; self.vision.pixels() / side_area(&views.global)];
+        self.vision.project(&global)?;
+        if let Some(tile) = views.tiles.first() {
+            let tiles = vec![tile; self.vision.pixels() / side_area(tile)];
+            self.vision.project(&tiles)?;
+        }
+        let length = self.geometry.max_positions.min(self.limits.step_tokens) / 2;
+        let count = (self.limits.step_tokens / length.max(1)).max(1);
+        self.keep(count * self.needed(length + 1))?;
+        let requests = (0..count as Key)
+            .map(|key| Request {
+                key,
+                prompt: vec![self.geometry.bos; length],
+                image_rows: Vec::new(),
+                settings: Settings {
+                    max_tokens: length + 1,
+                    rule: None,
+                    watch_loops: false,
+                    stop: false,
+                },
+                forced: Vec::new(),
+            })
+            .collect();
+        self.generate(requests, &BTreeMap::new(), false, &mut |_, _| {})
+            .map(drop)
+    }
+
+    /// Tokens that the cache holds.
+    pub fn cache_tokens(&self) -> usize {
+        self.blocks * self.geometry.block_tokens
+    }
+
+    /// Bytes of the device's memory in use, by anyone, and in all; `None` on the CPU.
+    pub fn device_memory(&self) -> Option<(usize, usize)> {
+        let memory = match self.place {
+            Place::Cpu => return None,
+            Place::Cuda => self.runtime.device_memory().ok()?,
+        };
+        Some((memory.total.saturating_sub(memory.free), memory.total))
+    }
+
+    /// A schedule over the whole cache.
+    pub fn schedule(&self) -> Schedule {
+        Schedule::new(
+            self.limits,
+            Blocks::new(self.blocks, self.geometry.block_tokens),
+            self.tokenizer.whitelist(),
+        )
+    }
+
+    /// A page image as the model gets it: its views, its prompt and its projected rows.
+    pub fn page(
+        &mut self,
+        image: &PageImage,
+        mode: Mode,
+        prompt: &str,
+    ) -> Result<(Views, Prompt, Rows), RunError> {
+        let views = preprocess::prepare(image, mode, &self.geometry);
+        let prompt = self.tokenizer.prompt(prompt, &views);
+        let rows = self.rows(&[&views])?;
+        let rows = rows.into_iter().next().ok_or_else(no_views)?;
+        Ok((views, prompt, rows))
+    }
+
+    /// The projected rows of each page: its tiles in row order, then its global view.
+    pub fn rows(&mut self, pages: &[&Views]) -> Result<Vec<Rows>, RunError> {
+        let views: Vec<_> = pages
+            .iter()
+            .flat_map(|page| page.tiles.iter().chain([&page.global]))
+            .collect();
+        let mut rows = self.vision.project(&views)?.into_iter();
+        pages
+            .iter()
+            .map(|page| {
+                let own = rows.by_ref().take(page.tiles.len() + 1).collect();
+                Rows::join(own).ok_or_else(no_views)
+            })
+            .collect()
+    }
+
+    /// Computes `requests` together until all have ended; `watch` sees each step and what came of
+    /// it, with logits where they are wanted. `rows` holds the projected rows of each request.
+    pub fn generate(
+        &mut self,
+        requests: Vec<Request>,
+        rows: &BTreeMap<Key, Rows>,
+        logits: bool,
+        watch: &mut dyn FnMut(&Step, &Chosen),
+    ) -> Result<Vec<Finished>, RunError> {
+        let mut schedule = self.schedule();
+        for request in requests {
+            schedule
+                .enter(request)
+                .map_err(|e| RunError(e.to_string()))?;
+        }
+        let mut out = Vec::new();
+        loop {
+            let (step, ended) = schedule.plan();
+            if let Some(Finished {
+                end: End::NoRoom { capacity },
+                ..
+            }) = ended.first()
+            {
+                return Err(RunError(format!(
+                    "a sequence needs more than the whole cache of {capacity} tokens"
+                )));
+            }
+            let Some(step) = step else { return Ok(out) };
+            let chosen = self.decoder.run(&step, &|key| rows.get(&key), logits)?;
+            watch(&step, &chosen);
+            out.extend(schedule.advance(&step, &chosen.tokens));
+        }
+    }
+
+    /// Computes `requests`, which show no images, with the router's scores of each step.
+    pub fn generate_routed(
+        &mut self,
+        requests: Vec<Request>,
+        watch: &mut dyn FnMut(&Step, &[Vec<f32>]),
+    ) -> Result<(), RunError> {
+        let mut schedule = self.schedule();
+        for request in requests {
+            schedule
+                .enter(request)
+                .map_err(|e| RunError(e.to_string()))?;
+        }
+        while let (Some(step), _) = schedule.plan() {
+            let (chosen, routed) = self.decoder.routed(&step)?;
+            watch(&step, &routed);
+            schedule.advance(&step, &chosen.tokens);
+        }
+        Ok(())
+    }
+}
+
+fn no_views() -> RunError {
+    RunError("a page gave no image rows".into())
+}
+
+fn side_area(view: &preprocess::View) -> usize {
+    (view.side as usize * view.side as usize).max(1)
+}
+
+/// A white page with a black bar.
+pub fn made_up_page(width: u32, height: u32) -> PageImage {
+    let mut rgb = vec![255u8; width as usize * height as usize * 3];
+    let row = width as usize * 3;
+    for row in rgb.chunks_exact_mut(row).skip(height as usize / 4).take(20) {
+        let (from, to) = (row.len() / 4, row.len() / 2);
+        row[from..to].fill(0);
+    }
+    PageImage {
+        width,
+        height,
+        rgb,
+        dpi: super::DPI,
+    }
+}
+
+fn geometry(pack: &Pack) -> Result<Geometry, EngineError> {
+    pack.deepseek.clone().ok_or_else(|| EngineError::Config {
+        what: format!("model pack {}", pack.folder.display()),
+        why: "the table [deepseek] is missing".into(),
+        hint: "import the checkpoint again: dropleaf model import DIR --force".into(),
+    })
+}
+
+/// Refuses a graph of which the runtime left more than shape arithmetic on the CPU.
+fn all_on_cuda(graph: &OrtGraph, path: &Path) -> Result<(), EngineError> {
+    let machine = |why: String| EngineError::Machine {
+        what: path.display().to_string(),
+        why,
+    };
+    let strays = graph.strays().map_err(|e| machine(e.0))?;
+    match &strays[..] {
+        [] => Ok(()),
+        [first, ..] => Err(machine(format!(
+            "{} of its nodes would run on the CPU, the first is {} ({})",
+            strays.len(),
+            first.node,
+            first.operator
+        ))),
+    }
+}
+
+fn no_room(memory: &crate::engine::session::Memory, share: f64) -> EngineError {
+    let gib = |bytes: usize| bytes as f64 / f64::from(1 << 30);
+    EngineError::Config {
+        what: format!("deepseek.gpu_memory_utilization = {share}"),
+        why: format!(
+            "of {:.1} GiB {:.1} are in use already, which leaves no room for the cache",
+            gib(memory.total),
+            gib(memory.total.saturating_sub(memory.free))
+        ),
+        hint: "raise it, or free memory of the GPU".into(),
+    }
+}

@@ -1,0 +1,95 @@
+//! Threads that look at page images and make their views while the model works.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::schedule::Key;
+use super::sight::{Look, Sight};
+use crate::config::Mode;
+use crate::engine::EngineError;
+use crate::page::PageImage;
+
+/// Threads at most: one makes the views of an A4 page in some 50 ms, a GPU reads about 23 pages a
+/// second.
+pub const MOST: usize = 4;
+
+/// A page that was looked at, or why that failed.
+pub type Prepared = (Key, Result<Sight, String>);
+
+struct Order {
+    key: Key,
+    image: Arc<PageImage>,
+    mode: Mode,
+}
+
+/// The threads; they end when this is dropped. Whoever orders bounds how many pages are under way.
+pub struct Preparers {
+    orders: Option<Sender<Order>>,
+    done: Receiver<Prepared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Preparers {
+    pub fn start(count: usize, look: Look) -> Result<Self, EngineError> {
+        let look = Arc::new(look);
+        let (orders, queue) = unbounded::<Order>();
+        let (finished, done) = unbounded();
+        let mut threads = Vec::new();
+        for _ in 0..count.clamp(1, MOST) {
+            let (queue, finished, look) = (queue.clone(), finished.clone(), Arc::clone(&look));
+            let thread = std::thread::Builder::new()
+                .name("views".into())
+                .spawn(move || {
+                    for Order { key, image, mode } in queue {
+                        // A panic costs this page alone; the panic hook has logged it.
+                        let seen = catch_unwind(AssertUnwindSafe(|| look.at(&image, mode)));
+                        let seen = match seen {
+                            Ok(seen) => seen.map_err(|e| e.to_string()),
+                            Err(_) => Err("it failed; the log has the details".into()),
+                        };
+                        if finished.send((key, seen)).is_err() {
+                            return;
+                        }
+                    }
+                })
+                .map_err(|e| EngineError::Machine {
+                    what: "a thread for page images".into(),
+                    why: e.to_string(),
+                })?;
+            threads.push(thread);
+        }
+        Ok(Self {
+            orders: Some(orders),
+            done,
+            threads,
+        })
+    }
+
+    /// Orders a look at a page; false when the threads have gone.
+    pub fn order(&self, key: Key, image: Arc<PageImage>, mode: Mode) -> bool {
+        self.orders
+            .as_ref()
+            .is_some_and(|orders| orders.send(Order { key, image, mode }).is_ok())
+    }
+
+    /// The next page that is ready; waits for one if `wait`.
+    pub fn next(&self, wait: bool) -> Option<Prepared> {
+        if wait {
+            self.done.recv().ok()
+        } else {
+            self.done.try_recv().ok()
+        }
+    }
+}
+
+impl Drop for Preparers {
+    fn drop(&mut self) {
+        self.orders = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! From views to image rows: the vision graph over batches of views of one size.
+//!
+//! The graph holds SAM, CLIP and the projector. What depends on a view's size alone (the resized
+//! position tables of both towers) was computed at import, is loaded once and given with each run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use half::bf16;
+use safetensors::{Dtype, SafeTensors};
+
+use super::preprocess::View;
+use crate::engine::EngineError;
+use crate::engine::session::{self, Data, Graph, RunError};
+use crate::pack::Geometry;
+
+/// The graph's inputs that a view's size decides, and the names of their tables.
+const TABLES: [&str; 3] = ["sam_positions", "sam_relative", "clip_positions"];
+
+/// Projected rows of a page or of a view: what takes the place of image tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rows {
+    /// Elements of a row.
+    pub width: usize,
+    pub elements: Elements,
+}
+
+/// In the type in which the decoder computes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Elements {
+    F32(Vec<f32>),
+    Bf16(Vec<bf16>),
+}
+
+impl Rows {
+    /// No rows yet, of the type of `like`.
+    fn of(like: &Data<'_>, width: usize) -> Result<Self, RunError> {
+        let elements = match like {
+            Data::F32(_) => Elements::F32(Vec::new()),
+            Data::Bf16(_) => Elements::Bf16(Vec::new()),
+            _ => return Err(RunError("image rows of an unexpected type".into())),
+        };
+        Ok(Self { width, elements })
+    }
+
+    fn extend(&mut self, data: &Data<'_>, elements: std::ops::Range<usize>) {
+        match (&mut self.elements, data) {
+            (Elements::F32(to), Data::F32(from)) => to.extend_from_slice(&from[elements]),
+            (Elements::Bf16(to), Data::Bf16(from)) => to.extend_from_slice(&from[elements]),
+            _ => {}
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        match &self.elements {
+            Elements::F32(e) => e.len() / self.width.max(1),
+            Elements::Bf16(e) => e.len() / self.width.max(1),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn to_f32(&self) -> Vec<f32> {
+        match &self.elements {
+            Elements::F32(e) => e.clone(),
+            Elements::Bf16(e) => e.iter().map(|v| v.to_f32()).collect(),
+        }
+    }
+
+    /// The rows of all parts, one after the other.
+    pub fn join(parts: Vec<Rows>) -> Option<Rows> {
+        let mut parts = parts.into_iter();
+        let mut all = parts.next()?;
+        for part in parts {
+            match (&mut all.elements, part.elements) {
+                (Elements::F32(to), Elements::F32(from)) => to.extend(from),
+                (Elements::Bf16(to), Elements::Bf16(from)) => to.extend(from),
+                _ => return None,
+            }
+        }
+        Some(all)
+    }
+}
+
+/// A table with its shape, row-major.
+struct Table {
+    shape: Vec<i64>,
+    data: Vec<f32>,
+}
+
+/// Everything that the vision graph computes for one view, in 32-bit floats: for comparisons.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stages {
+    /// `[channels, G/4, G/4]`
+    pub sam: Vec<f32>,
+    /// `[1 + (G/4)^2, width]`
+    pub clip: Vec<f32>,
+    /// `[(G/4)^2, hidden]`
+    pub projected: Vec<f32>,
+}
+
+pub struct Vision {
+    graph: Box<dyn Graph>,
+    /// Tables by side of a view.
+    tables: BTreeMap<usize, [Table; 3]>,
+    /// Width of a projected row.
+    hidden: usize,
+    /// Pixels of the views of one run at most; one view always goes.
+    pixels: usize,
+}
+
+impl Vision {
+    /// `positions` is the pack's file of tables; `pixels` bounds the views of one run.
+    pub fn new(
+        graph: Box<dyn Graph>,
+        positions: &Path,
+        geometry: &Geometry,
+        pixels: usize,
+    ) -> Result<Self, EngineError> {
+        Ok(Self {
+            graph,
+            tables: tables(positions, geometry)?,
+            hidden: geometry.hidden,
+            pixels,
+        })
+    }
+
+    /// Pixels of the views of one run at most.
+    pub fn pixels(&self) -> usize {
+        self.pixels
+    }
+
+    /// Halves what a run may hold, after one that needed too much memory. False when a run holds
+    /// no more than one view of any size.
+    pub fn shrink(&mut self) -> bool {
+        let smallest = self.tables.keys().next().map_or(0, |side| side * side);
+        self.pixels /= 2;
+        self.pixels >= smallest
+    }
+
+    /// The rows of each view, in the order of `views`; views of one size run together.
+    pub fn project(&mut self, views: &[&View]) -> Result<Vec<Rows>, RunError> {
+        let mut out: Vec<Option<Rows>> = vec![None; views.len()];
+        let mut by_side: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (i, view) in views.iter().enumerate() {
+            by_side.entry(view.side as usize).or_default().push(i);
+        }
+        for (side, all) in by_side {
+            let batch = (self.pixels / (side * side).max(1)).max(1);
+            for places in all.chunks(batch) {
+                let batch: Vec<&View> = places.iter().map(|&i| views[i]).collect();
+                let hidden = self.hidden;
+                self.run(side, &batch, &["projected"], &mut |found| {
+                    let projected = found.first().ok_or_else(|| shape_fault("projected"))?;
+                    let &[count, rows, width] = projected.shape else {
+                        return Err(shape_fault("projected"));
+                    };
+                    let size = rows as usize * width as usize;
+                    if count as usize != places.len() || width as usize != hidden {
+                        return Err(shape_fault("projected"));
+                    }
+                    for (k, &i) in places.iter().enumerate() {
+                        let mut rows = Rows::of(&projected.data, hidden)?;
+                        rows.extend(&projected.data, k * size..(k + 1) * size);
+                        out[i] = Some(rows);
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        out.into_iter()
+            .collect::<Option<_>>()
+            .ok_or_else(|| shape_fault("projected"))
+    }
+
+    /// All stages of one view.
+    pub fn stages(&mut self, view: &View) -> Result<Stages, RunError> {
+        let mut out = None;
+        let names = ["sam", "clip", "projected"];
+        self.run(view.side as usize, &[view], &names, &mut |found| {
+            let floats = |i: usize| match found[i].data {
+                Data::F32(data) => Ok(data.to_vec()),
+                Data::Bf16(data) => Ok(data.iter().map(|v| v.to_f32()).collect()),
+                _ => Err(shape_fault(names[i])),
+            };
+            out = Some(Stages {
+                sam: floats(0)?,
+                clip: floats(1)?,
+                projected: floats(2)?,
+            });
+            Ok(())
+        })?;
+        out.ok_or_else(|| shape_fault("sam"))
+    }
+
+    fn run(
+        &mut self,
+        side: usize,
+        views: &[&View],
+        outputs: &[&str],
+        take: &mut dyn FnMut(&[session::View<'_>]) -> Result<(), RunError>,
+    ) -> Result<(), RunError> {
+        let tables = self.tables.get(&side).ok_or_else(|| {
+            RunError(format!(
+                "the model pack has no position tables for views of {side} pixels"
+            ))
+        })?;
+        let mut pixels = Vec::with_capacity(views.len() * side * side * 3);
+        for view in views {
+            pixels.extend_from_slice(&view.rgb);
+        }
+        let shape = [views.len() as i64, side as i64, side as i64, 3];
+        let mut inputs = vec![("views", session::View::new(&shape, &pixels))];
+        for (name, table) in TABLES.iter().zip(tables) {
+            inputs.push((name, session::View::new(&table.shape, &table.data)));
+        }
+        let mut taken = Ok(());
+        self.graph
+            .run(&inputs, outputs, &mut |found| taken = take(found))?;
+        taken
+    }
+}
+
+fn shape_fault(output: &str) -> RunError {
+    RunError(format!(
+        "the vision model's output \"{output}\" has an unexpected shape"
+    ))
+}
+
+/// Reads the tables of every size and compares their shapes with the model's measures.
+fn tables(path: &Path, geometry: &Geometry) -> Result<BTreeMap<usize, [Table; 3]>, EngineError> {
+    let fault = |why: String| EngineError::Config {
+        what: path.display().to_string(),
+        why,
+        hint: "import the checkpoint again: dropleaf model import DIR --force".into(),
+    };
+    let bytes = std::fs::read(path).map_err(|e| fault(e.to_string()))?;
+    let stored = SafeTensors::deserialize(&bytes).map_err(|e| fault(e.to_string()))?;
+    let mut out = BTreeMap::new();
+    for name in stored.names() {
+        let Some(side) = name
+            .strip_prefix(TABLES[0])
+            .and_then(|n| n.strip_prefix('.')?.parse::<usize>().ok())
+        else {
+            continue;
+        };
+        let patches = side / geometry.sam_patch;
+        let tokens = side / geometry.view_stride;
+        let shapes: [Vec<usize>; 3] = [
+            vec![patches, patches, geometry.sam_width],
+            vec![
+                geometry.sam_global_layers,
+                2,
+                (2 * patches).saturating_sub(1),
+                geometry.sam_head_dim,
+            ],
+            vec![1 + tokens * tokens, geometry.clip_width],
+        ];
+        let table = |kind: usize| -> Result<Table, EngineError> {
+            let name = format!("{}.{side}", TABLES[kind]);
+            let tensor = stored
+                .tensor(&name)
+                .map_err(|e| fault(format!("\"{name}\": {e}")))?;
+            if tensor.dtype() != Dtype::F32 || tensor.shape() != shapes[kind] {
+                return Err(fault(format!(
+                    "\"{name}\" is {:?} {:?}, not F32 {:?}",
+                    tensor.dtype(),
+                    tensor.shape(),
+                    shapes[kind]
+                )));
+            }
+            let (values, _) = tensor.data().as_chunks::<4>();
+            Ok(Table {
+                shape: tensor.shape().iter().map(|&d| d as i64).collect(),
+                data: values.iter().map(|&b| f32::from_le_bytes(b)).collect(),
+            })
+        };
+        out.insert(side, [table(0)?, table(1)?, table(2)?]);
+    }
+    if out.is_empty() {
+        return Err(fault(format!("it holds no table \"{}.*\"", TABLES[0])));
+    }
+    Ok(out)
+}

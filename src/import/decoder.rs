@@ -1,0 +1,429 @@
+//! The language model as a graph: DeepSeek-V2 with plain multi-head attention, after
+//! `modeling_deepseekv2.py` of the published checkpoint (`use_mla` false).
+//!
+//! Tokens of many sequences stand packed in one dimension, prompts and single next tokens alike;
+//! keys and values go to a cache in blocks of [`BLOCK`] tokens, which the host binds to input and
+//! output alike. The two forms have the same inputs, outputs and weights, and differ in their
+//! number type and in who attends: `PagedAttention` on CUDA ([`Form::Cuda`]), standard operators
+//! on the CPU ([`Form::Cpu`], `attention.rs`). The host keeps every number in the cache finite:
+//! what a mask hides still meets a factor 0.
+
+use super::attention::Places;
+use super::config::Language;
+use super::error::ImportError;
+use super::graph::{DType, Dim, Graph, Value};
+use super::plan::{Part, Plan};
+
+/// Tokens in a block of the cache; `PagedAttention` asks for multiples of 256.
+pub const BLOCK: u64 = 256;
+
+/// For which device a graph is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// 32-bit floats, operators that ONNX Runtime has for the CPU.
+    Cpu,
+    /// bfloat16, operators that ONNX Runtime has for CUDA.
+    Cuda,
+}
+
+impl Form {
+    /// The type in which graphs of this form compute.
+    pub fn compute(self) -> DType {
+        match self {
+            Self::Cpu => DType::F32,
+            Self::Cuda => DType::Bf16,
+        }
+    }
+
+    /// As it stands in the names of files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
+}
+
+/// Builds the graph over weights in `data_file`.
+pub fn build(
+    plan: &mut Plan,
+    model: &Language,
+    form: Form,
+    data_file: &str,
+) -> Result<Graph, ImportError> {
+    let mut g = Graph::new("decoder", form.compute(), data_file);
+    let inputs = Inputs::declare(&mut g, model);
+    let attention = Attention::new(&mut g, model, form, &inputs);
+
+    let (text, image) = g.within("embed", |g| embed(g, plan, model, &inputs))?;
+    // One of the two is zero in each row: their sum is the embedding, which the norm adds up.
+    let (mut x, mut residual) = (text, image);
+    for layer in 0..model.layers {
+        g.within(format!("layer.{layer}"), |g| -> Result<(), ImportError> {
+            let prefix = format!("model.layers.{layer}");
+            let norm = format!("{prefix}.input_layernorm.weight");
+            (x, residual) = skip_norm(g, plan, model, &norm, x, residual)?;
+            x = attention.build(g, plan, model, layer, x)?;
+            let norm = format!("{prefix}.post_attention_layernorm.weight");
+            (x, residual) = skip_norm(g, plan, model, &norm, x, residual)?;
+            let mlp = format!("{prefix}.mlp");
+            x = if model.has_experts(layer) {
+                experts(g, plan, model, layer, x)?
+            } else {
+                gated_mlp(g, plan, &mlp, model.hidden, model.dense_width, x)?
+            };
+            Ok(())
+        })?;
+    }
+    g.within("head", |g| head(g, plan, model, &inputs, x, residual))?;
+    Ok(g)
+}
+
+/// What the host gives, besides the caches. T tokens, B sequences, M blocks a sequence.
+pub(super) struct Inputs {
+    /// `i64 [T]`
+    pub ids: Value,
+    /// `i64 [T]`: -1 text, 0 newline, 1 view separator, 2 + i row i of the image embeddings.
+    image_rows: Value,
+    /// `[I, hidden]`
+    image_embeds: Value,
+    /// `i32 [B + 1]`: where each sequence's tokens begin and end.
+    pub cumulative: Value,
+    /// `i32 [B]`: tokens that each sequence has in the cache.
+    pub past: Value,
+    /// `i32 [B, M]`
+    pub blocks: Value,
+    /// `i32 [T]`: where each token's key and value go, -1 for nowhere.
+    pub slots: Value,
+    /// `i32 [2]`: bounds of new tokens and of all tokens a sequence, in the CPU's memory.
+    metadata: Value,
+    /// `i64 [R]`
+    logit_rows: Value,
+    /// `i64 [K, 2]` and `f32 [K]`
+    ban_rows: Value,
+    ban_values: Value,
+    /// Keys and values of each layer: `[blocks, BLOCK, heads, head_dim]`.
+    caches: Vec<[Value; 2]>,
+}
+
+fn cache_shape(model: &Language) -> [Dim; 4] {
+    [
+        Dim::Free("blocks"),
+        Dim::Fixed(BLOCK),
+        Dim::Fixed(model.heads),
+        Dim::Fixed(model.head_dim),
+    ]
+}
+
+impl Inputs {
+    fn declare(g: &mut Graph, model: &Language) -> Self {
+        let tokens = Dim::Free("tokens");
+        let compute = g.compute();
+        let images = [Dim::Free("images"), Dim::Fixed(model.hidden)];
+        let table = [Dim::Free("sequences"), Dim::Free("sequence_blocks")];
+        let mut inputs = Self {
+            ids: g.input("input_ids", DType::I64, &[tokens]),
+            image_rows: g.input("image_rows", DType::I64, &[tokens]),
+            image_embeds: g.input("image_embeds", compute, &images),
+            cumulative: g.input(
+                "cumulative_lengths",
+                DType::I32,
+                &[Dim::Free("sequences_and_one")],
+            ),
+            past: g.input("past_lengths", DType::I32, &[Dim::Free("sequences")]),
+            blocks: g.input("block_table", DType::I32, &table),
+            slots: g.input("slot_mapping", DType::I32, &[tokens]),
+            metadata: g.input("attention_metadata", DType::I32, &[Dim::Fixed(2)]),
+            logit_rows: g.input("logit_rows", DType::I64, &[Dim::Free("rows")]),
+            ban_rows: g.input("ban_rows", DType::I64, &[Dim::Free("bans"), Dim::Fixed(2)]),
+            ban_values: g.input("ban_values", DType::F32, &[Dim::Free("bans")]),
+            caches: Vec::new(),
+        };
+        for layer in 0..model.layers {
+            let cache = ["key", "value"].map(|what| {
+                g.input(
+                    &format!("{what}_cache.{layer}"),
+                    compute,
+                    &cache_shape(model),
+                )
+            });
+            inputs.caches.push(cache);
+        }
+        inputs
+    }
+}
+
+/// Embeddings of the text tokens and of the image tokens, `[T, hidden]` each, zero in the other's
+/// rows.
+fn embed(
+    g: &mut Graph,
+    plan: &mut Plan,
+    model: &Language,
+    inputs: &Inputs,
+) -> Result<(Value, Value), ImportError> {
+    let one = [model.hidden];
+    let row = [1, model.hidden];
+    let table = plan.tensor(
+        "model.embed_tokens.weight",
+        &[model.vocabulary, model.hidden],
+    )?;
+    let newline = plan.reshaped("model.image_newline", &one, &row)?;
+    // Spelt so in the checkpoint.
+    let separator = plan.reshaped("model.view_seperator", &one, &row)?;
+    let [table, newline, separator] = [table, newline, separator].map(|w| g.weight(&w));
+    let text = g.gather(table, inputs.ids, 0);
+    let rows = g.concat(&[newline, separator, inputs.image_embeds], 0);
+    let zero = g.int(0);
+    let row = g.node("Max", &[inputs.image_rows, zero]).one();
+    let image = g.gather(rows, row, 0);
+    let is_image = g.node("GreaterOrEqual", &[inputs.image_rows, zero]).one();
+    let is_image = g.unsqueeze(is_image, -1);
+    let nothing = g.scalar(0.0);
+    let text = g.node("Where", &[is_image, nothing, text]).one();
+    let image = g.node("Where", &[is_image, image, nothing]).one();
+    Ok((text, image))
+}
+
+/// Adds `x` to the residual stream and normalises the sum (RMSNorm): that, and the sum.
+fn skip_norm(
+    g: &mut Graph,
+    plan: &mut Plan,
+    model: &Language,
+    weight: &str,
+    x: Value,
+    residual: Value,
+) -> Result<(Value, Value), ImportError> {
+    let weight = g.weight(&plan.tensor(weight, &[model.hidden])?);
+    // The second and third outputs are for training alone.
+    let [x, sum] = g
+        .contrib("SkipSimplifiedLayerNormalization", &[x, residual, weight])
+        .float("epsilon", model.norm_epsilon)
+        .outputs_at([0, 3]);
+    Ok((x, sum))
+}
+
+/// How the layers attend.
+struct Attention {
+    form: Form,
+    cumulative: Value,
+    past: Value,
+    blocks: Value,
+    slots: Value,
+    metadata: Value,
+    caches: Vec<[Value; 2]>,
+    /// Cosines and sines of each position, `[positions, head_dim / 2]`.
+    rotary: [Value; 2],
+    /// What the CPU form knows about its tokens and the cache's.
+    places: Option<Places>,
+}
+
+impl Attention {
+    fn new(g: &mut Graph, model: &Language, form: Form, inputs: &Inputs) -> Self {
+        let (cos, sin) = rotary_tables(model);
+        let shape = [model.max_positions as i64, model.head_dim as i64 / 2];
+        let places = (form == Form::Cpu)
+            .then(|| g.within("places", |g| Places::build(g, inputs, model.max_positions)));
+        Self {
+            form,
+            cumulative: inputs.cumulative,
+            past: inputs.past,
+            blocks: inputs.blocks,
+            slots: inputs.slots,
+            metadata: inputs.metadata,
+            caches: inputs.caches.clone(),
+            rotary: [g.floats(&shape, &cos), g.floats(&shape, &sin)],
+            places,
+        }
+    }
+
+    fn build(
+        &self,
+        g: &mut Graph,
+        plan: &mut Plan,
+        model: &Language,
+        layer: u64,
+        x: Value,
+    ) -> Result<Value, ImportError> {
+        let hidden = model.hidden;
+        let prefix = format!("model.layers.{layer}.self_attn");
+        let parts = ["q", "k", "v"]
+            .map(|p| Part::whole(format!("{prefix}.{p}_proj.weight"), &[hidden, hidden]));
+        let weight = g.weight(&plan.beside(&format!("{prefix}.qkv_proj"), parts.to_vec())?);
+        let qkv = g.matmul(x, weight);
+        let [keys, values] = self.caches[layer as usize];
+        let [cos, sin] = self.rotary;
+        let (x, keys, values) = match &self.places {
+            Some(places) => places.attend(g, model, qkv, [keys, values], self.rotary),
+            None => {
+                let none = Value::NONE;
+                let [x, keys, values] = g
+                    .contrib(
+                        "PagedAttention",
+                        &[
+                            qkv,
+                            none,
+                            none,
+                            keys,
+                            values,
+                            self.cumulative,
+                            self.past,
+                            self.blocks,
+                            cos,
+                            sin,
+                            self.slots,
+                            none, // head_sink
+                            none, // q_norm_weight
+                            none, // k_norm_weight
+                            none, // k_scale
+                            none, // v_scale
+                            self.metadata,
+                        ],
+                    )
+                    .int("num_heads", model.heads as i64)
+                    .int("kv_num_heads", model.heads as i64)
+                    .int("do_rotary", 1)
+                    .outputs();
+                (x, keys, values)
+            }
+        };
+        for (what, value) in [("key", keys), ("value", values)] {
+            let name = format!("{what}_cache_out.{layer}");
+            g.output(&name, value, self.form.compute(), &cache_shape(model));
+        }
+        g.product(plan, x, &format!("{prefix}.o_proj"), &[hidden, hidden])
+    }
+}
+
+/// Cosines and sines, `[positions, head_dim / 2]`, in 32-bit steps as the published code makes
+/// them (`LlamaRotaryEmbedding`): an angle is the rounded product of position and frequency.
+fn rotary_tables(model: &Language) -> (Vec<f32>, Vec<f32>) {
+    let frequencies: Vec<f32> = (0..model.head_dim / 2)
+        .map(|i| {
+            let exponent = (2 * i) as f32 / model.head_dim as f32;
+            let power = f64::from(model.rotary_base).powf(f64::from(exponent)) as f32;
+            1.0 / power
+        })
+        .collect();
+    (0..model.max_positions)
+        .flat_map(|position| frequencies.iter().map(move |f| position as f32 * f))
+        .map(|angle| {
+            let (sin, cos) = f64::from(angle).sin_cos();
+            (cos as f32, sin as f32)
+        })
+        .unzip()
+}
+
+/// `down(silu(gate(x)) * up(x))`
+fn gated_mlp(
+    g: &mut Graph,
+    plan: &mut Plan,
+    name: &str,
+    hidden: u64,
+    width: u64,
+    x: Value,
+) -> Result<Value, ImportError> {
+    let gate = g.product(plan, x, &format!("{name}.gate_proj"), &[width, hidden])?;
+    let up = g.product(plan, x, &format!("{name}.up_proj"), &[width, hidden])?;
+    // With alpha 1 this is silu, in one node on both devices.
+    let gate = g.contrib("QuickGelu", &[gate]).float("alpha", 1.0).one();
+    let x = g.mul(gate, up);
+    g.product(plan, x, &format!("{name}.down_proj"), &[hidden, width])
+}
+
+/// The chosen experts' outputs, weighted by the gate, and the shared experts'. The gate's numbers,
+/// before the softmax, are the output `router.<layer>`, for measurements.
+fn experts(
+    g: &mut Graph,
+    plan: &mut Plan,
+    model: &Language,
+    layer: u64,
+    x: Value,
+) -> Result<Value, ImportError> {
+    let name = format!("model.layers.{layer}.mlp");
+    let (hidden, width, count) = (model.hidden, model.expert_width, model.experts);
+    let part = |expert: u64, what: &str, shape: &[u64]| {
+        Part::whole(format!("{name}.experts.{expert}.{what}.weight"), shape)
+    };
+    let pairs = (0..count)
+        .map(|e| {
+            let shape = [width, hidden];
+            (part(e, "gate_proj", &shape), part(e, "up_proj", &shape))
+        })
+        .collect();
+    let gate_up = plan.interleaved(
+        &format!("{name}.experts.gate_up_proj"),
+        pairs,
+        &[count, 2 * width, hidden],
+    )?;
+    let down = (0..count)
+        .map(|e| part(e, "down_proj", &[hidden, width]))
+        .collect();
+    let down = plan.stacked(
+        &format!("{name}.experts.down_proj"),
+        down,
+        &[count, hidden, width],
+    )?;
+    let [gate_up, down] = [gate_up, down].map(|w| g.weight(&w));
+    let router = g.product(plan, x, &format!("{name}.gate"), &[count, hidden])?;
+    let shape = [Dim::Free("tokens"), Dim::Fixed(count)];
+    g.output(&format!("router.{layer}"), router, g.compute(), &shape);
+    // swiglu with these numbers is silu(gate) * up; fusion 1: rows of gate and up in turn.
+    let mut chosen = g
+        .contrib("MoE", &[x, router, gate_up, Value::NONE, down])
+        .int("k", model.experts_per_token as i64)
+        .text("activation_type", "swiglu")
+        .int("swiglu_fusion", 1)
+        .float("activation_alpha", 1.0)
+        .float("activation_beta", 0.0)
+        .int("normalize_routing_weights", model.normalise_weights.into())
+        .one();
+    if model.routed_scale != 1.0 && !model.normalise_weights {
+        let scale = g.scalar(model.routed_scale);
+        chosen = g.mul(chosen, scale);
+    }
+    if model.shared_width == 0 {
+        return Ok(chosen);
+    }
+    let shared = format!("{name}.shared_experts");
+    let shared = g.within("shared", |g| {
+        gated_mlp(g, plan, &shared, hidden, model.shared_width, x)
+    })?;
+    Ok(g.add(chosen, shared))
+}
+
+/// The next tokens of the rows that the host asks for, after its bans.
+fn head(
+    g: &mut Graph,
+    plan: &mut Plan,
+    model: &Language,
+    inputs: &Inputs,
+    x: Value,
+    residual: Value,
+) -> Result<(), ImportError> {
+    let [x, residual] = [x, residual].map(|v| g.gather(v, inputs.logit_rows, 0));
+    let (x, _) = skip_norm(g, plan, model, "model.norm.weight", x, residual)?;
+    let logits = g.product(plan, x, "lm_head", &[model.vocabulary, model.hidden])?;
+    // The CUDA provider has no ArgMax of bfloat16.
+    let logits = match g.compute() {
+        DType::F32 => logits,
+        _ => g.cast(logits, DType::F32),
+    };
+    let logits = g
+        .node("ScatterND", &[logits, inputs.ban_rows, inputs.ban_values])
+        .text("reduction", "add")
+        .one();
+    let tokens = g
+        .node("ArgMax", &[logits])
+        .int("axis", -1)
+        .int("keepdims", 0)
+        .one();
+    let rows = Dim::Free("rows");
+    g.output("tokens", tokens, DType::I64, &[rows]);
+    g.output(
+        "logits",
+        logits,
+        DType::F32,
+        &[rows, Dim::Fixed(model.vocabulary)],
+    );
+    Ok(())
+}

@@ -1,0 +1,275 @@
+//! SAM's image encoder, a ViTDet, with DeepSeek-OCR's two downsampling convolutions.
+//!
+//! Patches of the view, absolute positions, blocks of attention (within windows, or over the whole
+//! view) and MLP, a neck of convolutions, two convolutions of stride 2. `deepencoder.py` beside the
+//! published weights is the truth; here tokens are `[views, tokens, width]` throughout.
+
+use super::checkpoint::Measured;
+use super::config::Sam;
+use super::error::ImportError;
+use super::graph::{DType, Graph, Value};
+use super::nodes::Size;
+use super::plan::Plan;
+use super::relative::{Heads, Kernel, Square, split};
+use super::windows::Windows;
+
+/// `LayerNorm` and `LayerNorm2d` of `build_sam_vit_b`.
+const EPSILON: f32 = 1e-6;
+/// Colours of a view.
+const COLOURS: u64 = 3;
+
+/// What the tower takes.
+pub struct Inputs {
+    /// `[views, side, side, 3]`, 8 bits.
+    pub views: Value,
+    /// `[grid, grid, width]`, in the type in which the graph computes.
+    pub positions: Value,
+    /// `[global layers, 2, 2 * grid - 1, dim]`, rows first, in the type in which it computes.
+    pub relative: Value,
+}
+
+/// The tower: `[views, channels, grid / 4, grid / 4]`.
+pub fn tower(
+    g: &mut Graph,
+    plan: &mut Plan,
+    sam: &Sam,
+    measured: &Measured,
+    kernel: Kernel,
+    inputs: &Inputs,
+) -> Result<Value, ImportError> {
+    let side = g.dimension(inputs.views, 1);
+    let grid = g.over(Size::Of(side), measured.sam_patch as i64);
+    let tower = Tower {
+        sam,
+        measured,
+        kernel,
+        views: g.dimension(inputs.views, 0),
+        grid,
+    };
+    let patches = g.within("patch_embed", |g| tower.patches(g, plan, inputs.views))?;
+    let positions = g.reshape(inputs.positions, &[-1, sam.width as i64]);
+    let embedded = g.add(patches, positions);
+    let tokens = tower.blocks(g, plan, embedded, inputs.relative)?;
+    let features = g.within("neck", |g| tower.neck(g, plan, tokens))?;
+    g.within("net", |g| tower.downsampled(g, plan, features))
+}
+
+struct Tower<'a> {
+    sam: &'a Sam,
+    measured: &'a Measured,
+    kernel: Kernel,
+    views: Value,
+    /// Patches to a side.
+    grid: Size,
+}
+
+/// How far a block attends.
+enum Reach<'a> {
+    /// Over the whole view, with relative vectors `[2, side, dim, places]`.
+    View(&'a Square, Value),
+    /// Within windows, squares of tokens.
+    Windows(&'a Windows, &'a Square),
+}
+
+impl Tower<'_> {
+    fn heads(&self) -> Heads {
+        Heads {
+            count: self.sam.heads as i64,
+            dim: (self.sam.width / self.sam.heads) as i64,
+        }
+    }
+
+    /// Cuts the views into patches and projects each: a convolution whose stride is its size.
+    /// Before it pixels become `(x / 255 - 0.5) / 0.5`, in 32-bit floats.
+    fn patches(&self, g: &mut Graph, plan: &mut Plan, views: Value) -> Result<Value, ImportError> {
+        let name = "model.sam_model.patch_embed.proj";
+        let (width, patch) = (self.sam.width, self.measured.sam_patch);
+        let cut = Size::Is(patch as i64);
+        let colours = Size::Is(COLOURS as i64);
+        let shape = g.sizes(&[Size::Is(0), self.grid, cut, self.grid, cut, colours]);
+        let pixels = g.reshape_to(views, shape);
+        let pixels = g.transpose(pixels, &[0, 1, 3, 5, 2, 4]);
+        let elements = COLOURS * patch * patch;
+        let pixels = g.reshape(pixels, &[0, -1, elements as i64]);
+        let pixels = g.cast(pixels, DType::F32);
+        let (factor, one) = (g.floats32(&[], &[2.0 / 255.0]), g.floats32(&[], &[1.0]));
+        let pixels = g.mul(pixels, factor);
+        let mut pixels = g.node("Sub", &[pixels, one]).one();
+        if g.compute() != DType::F32 {
+            pixels = g.cast(pixels, g.compute());
+        }
+        let patches = g.product(plan, pixels, name, &[width, COLOURS, patch, patch])?;
+        let bias = g.weight(&plan.tensor(&format!("{name}.bias"), &[width])?);
+        Ok(g.add(patches, bias))
+    }
+
+    fn blocks(
+        &self,
+        g: &mut Graph,
+        plan: &mut Plan,
+        mut tokens: Value,
+        relative: Value,
+    ) -> Result<Value, ImportError> {
+        let view = g.within("view", |g| {
+            Square::new(g, self.kernel, self.heads(), self.views, self.grid)
+        });
+        let vectors = g.within("view", |g| view.vectors(g, relative, 2));
+        let mut windows = None;
+        for layer in 0..self.sam.layers {
+            let global = self.sam.global_layers.iter().position(|&l| l == layer);
+            let reach = match global {
+                Some(nth) => {
+                    let layer = g.int(nth as i64);
+                    Reach::View(&view, g.gather(vectors, layer, 0))
+                }
+                None => {
+                    let (windows, square) =
+                        windows.get_or_insert_with(|| g.within("windows", |g| self.windows(g)));
+                    Reach::Windows(windows, square)
+                }
+            };
+            tokens = g.within(format!("blocks.{layer}"), |g| {
+                let name = format!("model.sam_model.blocks.{layer}");
+                self.block(g, plan, &name, tokens, reach)
+            })?;
+        }
+        Ok(tokens)
+    }
+
+    fn block(
+        &self,
+        g: &mut Graph,
+        plan: &mut Plan,
+        name: &str,
+        tokens: Value,
+        reach: Reach<'_>,
+    ) -> Result<Value, ImportError> {
+        let width = self.sam.width;
+        let part = |part: &str| format!("{name}.{part}");
+        let x = g.layer_norm(plan, tokens, &part("norm1"), width, EPSILON)?;
+        let x = match reach {
+            Reach::View(view, vectors) => {
+                let axes = [0, 1].map(|axis| {
+                    let axis = g.int(axis);
+                    g.gather(vectors, axis, 0)
+                });
+                self.attention(g, plan, &part("attn"), x, view, axes)?
+            }
+            Reach::Windows(windows, square) => {
+                self.windowed(g, plan, &part("attn"), x, windows, square)?
+            }
+        };
+        let x = g.linear(plan, x, &part("attn.proj"), width, width)?;
+        let tokens = g.add(tokens, x);
+
+        let x = g.layer_norm(plan, tokens, &part("norm2"), width, EPSILON)?;
+        let x = self.mlp(g, plan, &part("mlp"), x)?;
+        Ok(g.add(tokens, x))
+    }
+
+    /// Attention before its projection.
+    fn attention(
+        &self,
+        g: &mut Graph,
+        plan: &mut Plan,
+        name: &str,
+        x: Value,
+        square: &Square,
+        [rows, columns]: [Value; 2],
+    ) -> Result<Value, ImportError> {
+        let width = self.sam.width;
+        let qkv = g.linear(plan, x, &format!("{name}.qkv"), width, 3 * width)?;
+        let qkv = split(g, qkv);
+        Ok(square.attention(g, qkv, rows, columns))
+    }
+
+    /// Attention within windows, before its projection.
+    fn windowed(
+        &self,
+        g: &mut Graph,
+        plan: &mut Plan,
+        name: &str,
+        x: Value,
+        windows: &Windows,
+        square: &Square,
+    ) -> Result<Value, ImportError> {
+        let table = [
+            2 * self.measured.sam_window - 1,
+            self.sam.width / self.sam.heads,
+        ];
+        let mut axes = Vec::new();
+        for axis in ["rel_pos_h", "rel_pos_w"] {
+            let learned = g.weight(&plan.tensor(&format!("{name}.{axis}"), &table)?);
+            axes.push(square.vectors(g, learned, 0));
+        }
+        let x = windows.cut(g, x);
+        let x = self.attention(g, plan, name, x, square, [axes[0], axes[1]])?;
+        Ok(windows.join(g, x))
+    }
+
+    fn windows(&self, g: &mut Graph) -> (Windows, Square) {
+        let (side, width) = (self.measured.sam_window as i64, self.sam.width as i64);
+        let windows = Windows::new(g, self.views, self.grid, side, width);
+        let count = windows.count();
+        let square = Square::new(g, self.kernel, self.heads(), count, Size::Is(side));
+        (windows, square)
+    }
+
+    fn mlp(
+        &self,
+        g: &mut Graph,
+        plan: &mut Plan,
+        name: &str,
+        x: Value,
+    ) -> Result<Value, ImportError> {
+        let (width, inner) = (self.sam.width, self.measured.sam_mlp);
+        let (first, second) = (format!("{name}.lin1"), format!("{name}.lin2"));
+        let x = g.product(plan, x, &first, &[inner, width])?;
+        let bias = g.weight(&plan.tensor(&format!("{first}.bias"), &[inner])?);
+        // Exact, by the error function.
+        let x = g.contrib("BiasGelu", &[x, bias]).one();
+        g.linear(plan, x, &second, inner, width)
+    }
+
+    /// Two convolutions, each normalised over its channels: `[views, channels, grid, grid]`.
+    fn neck(&self, g: &mut Graph, plan: &mut Plan, tokens: Value) -> Result<Value, ImportError> {
+        let (width, neck) = (self.sam.width, self.measured.sam_neck);
+        let name = |part: u32| format!("model.sam_model.neck.{part}");
+        let x = g.product(plan, tokens, &name(0), &[neck, width, 1, 1])?;
+        let x = g.layer_norm(plan, x, &name(1), neck, EPSILON)?;
+        let shape = [Size::Is(0), self.grid, self.grid, Size::Is(neck as i64)];
+        let shape = g.sizes(&shape);
+        let x = g.reshape_to(x, shape);
+        let x = g.transpose(x, &[0, 3, 1, 2]);
+        let x = self.convolution(g, plan, x, &name(2), [neck, neck], 1)?;
+        let x = g.transpose(x, &[0, 2, 3, 1]);
+        let x = g.layer_norm(plan, x, &name(3), neck, EPSILON)?;
+        Ok(g.transpose(x, &[0, 3, 1, 2]))
+    }
+
+    fn downsampled(&self, g: &mut Graph, plan: &mut Plan, x: Value) -> Result<Value, ImportError> {
+        let [middle, last] = self.sam.downsample;
+        let channels = [self.measured.sam_neck, middle];
+        let x = self.convolution(g, plan, x, "model.sam_model.net_2", channels, 2)?;
+        self.convolution(g, plan, x, "model.sam_model.net_3", [middle, last], 2)
+    }
+
+    /// A convolution of 3 x 3 with a border of 1, without bias.
+    fn convolution(
+        &self,
+        g: &mut Graph,
+        plan: &mut Plan,
+        x: Value,
+        name: &str,
+        [inputs, outputs]: [u64; 2],
+        stride: i64,
+    ) -> Result<Value, ImportError> {
+        let shape = [outputs, inputs, 3, 3];
+        let weight = g.weight(&plan.tensor(&format!("{name}.weight"), &shape)?);
+        Ok(g.node("Conv", &[x, weight])
+            .ints("kernel_shape", &[3, 3])
+            .ints("pads", &[1, 1, 1, 1])
+            .ints("strides", &[stride, stride])
+            .one())
+    }
+}

@@ -1,0 +1,129 @@
+//! The vision towers as a graph: views in, image tokens out.
+//!
+//! SAM's tower sees the pixels, CLIP's tower sees SAM's features; their tokens side by side,
+//! projected to the decoder's width, are the image tokens. The graph is of any number of views of
+//! any one size that [`positions`](super::positions) has tables for.
+
+use super::checkpoint::Measured;
+use super::clip;
+use super::config::Config;
+use super::decoder::Form;
+use super::error::ImportError;
+use super::graph::{DType, Dim, Graph, Value};
+use super::plan::Plan;
+use super::relative::Kernel;
+use super::sam;
+
+/// Builds the graph over weights in `data_file`.
+///
+/// | input | | |
+/// |---|---|---|
+/// | `views` | u8 | `[views, side, side, 3]`: RGB; `side` a multiple of 4 patches |
+/// | `sam_positions` | f32 | `[grid, grid, sam_width]`: `grid` patches to a side |
+/// | `sam_relative` | f32 | `[global layers, 2, 2 * grid - 1, head_dim]`: rows, columns |
+/// | `clip_positions` | f32 | `[1 + (grid / 4)^2, clip_width]` |
+///
+/// | output | | |
+/// |---|---|---|
+/// | `sam` | f32 | `[views, channels, grid / 4, grid / 4]` |
+/// | `clip` | f32 | `[views, 1 + (grid / 4)^2, clip_width]`: the class token first |
+/// | `projected` | as the graph computes | `[views, (grid / 4)^2, hidden]` |
+pub fn build(
+    plan: &mut Plan,
+    config: &Config,
+    measured: &Measured,
+    form: Form,
+    data_file: &str,
+) -> Result<Graph, ImportError> {
+    let kernel = match form {
+        Form::Cpu => Kernel::Cpu,
+        Form::Cuda => Kernel::Flash,
+    };
+    let graph = Graph::new("vision", form.compute(), data_file);
+    towers(plan, config, measured, graph, kernel)
+}
+
+fn towers(
+    plan: &mut Plan,
+    config: &Config,
+    measured: &Measured,
+    mut graph: Graph,
+    kernel: Kernel,
+) -> Result<Graph, ImportError> {
+    let g = &mut graph;
+    let (sam, clip) = (&config.sam, &config.clip);
+    let free = Dim::Free;
+    let views = g.input(
+        "views",
+        DType::U8,
+        &[free("views"), free("side"), free("side"), Dim::Fixed(3)],
+    );
+    let positions = [free("grid"), free("grid"), Dim::Fixed(sam.width)];
+    let positions = table(g, "sam_positions", &positions);
+    let relative = [
+        Dim::Fixed(sam.global_layers.len() as u64),
+        Dim::Fixed(2),
+        free("distances"),
+        Dim::Fixed(sam.width / sam.heads),
+    ];
+    let relative = table(g, "sam_relative", &relative);
+    let clip_positions = [free("clip_tokens"), Dim::Fixed(clip.width)];
+    let clip_positions = table(g, "clip_positions", &clip_positions);
+
+    let inputs = sam::Inputs {
+        views,
+        positions,
+        relative,
+    };
+    let features = g.within("sam", |g| {
+        sam::tower(g, plan, sam, measured, kernel, &inputs)
+    })?;
+    let channels = sam.downsample[1];
+    let flat = g.reshape(features, &[0, channels as i64, -1]);
+    let flat = g.transpose(flat, &[0, 2, 1]);
+    let tokens = g.within("clip", |g| {
+        clip::tower(g, plan, clip, measured, flat, clip_positions)
+    })?;
+    let projected = g.within("projector", |g| {
+        let without_class = g.slice(tokens, 1, 1, i64::MAX);
+        let both = g.concat(&[without_class, flat], 2);
+        let (inputs, outputs) = (config.projector_input, config.language.hidden);
+        g.linear(plan, both, "model.projector.layers", inputs, outputs)
+    })?;
+
+    let map = [
+        free("views"),
+        Dim::Fixed(channels),
+        free("sam_side"),
+        free("sam_side"),
+    ];
+    output(g, "sam", features, DType::F32, &map);
+    let shape = [free("views"), free("clip_tokens"), Dim::Fixed(clip.width)];
+    output(g, "clip", tokens, DType::F32, &shape);
+    let shape = [
+        free("views"),
+        free("image_tokens"),
+        Dim::Fixed(config.language.hidden),
+    ];
+    output(g, "projected", projected, g.compute(), &shape);
+    Ok(graph)
+}
+
+/// An input of 32-bit floats, in the type in which the graph computes.
+fn table(g: &mut Graph, name: &str, shape: &[Dim]) -> Value {
+    let input = g.input(name, DType::F32, shape);
+    as_type(g, input, DType::F32, g.compute())
+}
+
+/// Names `value`, of the type in which the graph computes, as an output of type `dtype`.
+fn output(g: &mut Graph, name: &str, value: Value, dtype: DType, shape: &[Dim]) {
+    let value = as_type(g, value, g.compute(), dtype);
+    g.output(name, value, dtype, shape);
+}
+
+fn as_type(g: &mut Graph, value: Value, from: DType, to: DType) -> Value {
+    if from == to { value } else { g.cast(value, to) }
+}
+
+#[cfg(test)]
+mod tests;

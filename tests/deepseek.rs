@@ -1,0 +1,348 @@
+//! The deepseek engine on the CPU with the two small checkpoints under `tests/data`: every stage
+//! against the recorded values of the published code, alone and in any company.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, MutexGuard};
+
+use dropleaf::config::{Config, Device, Mode};
+use dropleaf::engine::deepseek::guard::Rule;
+use dropleaf::engine::deepseek::model::Model;
+use dropleaf::engine::deepseek::schedule::{End, Finished, Key, Request, Schedule, Settings};
+use dropleaf::engine::deepseek::vision::Rows;
+use dropleaf::import::{self, Options};
+use dropleaf::pack::Storage;
+use dropleaf::page::PageImage;
+use safetensors::SafeTensors;
+
+/// Relative error that a stage in 32-bit floats may have.
+const TOLERANCE: f64 = 1e-4;
+/// Below this gap between the two best logits another order of additions may choose the other.
+const MARGIN: f32 = 1e-3;
+
+fn data(checkpoint: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(checkpoint)
+}
+
+/// The packs made of both checkpoints, for this process.
+static MODELS: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    let models = tempfile::tempdir().unwrap();
+    for checkpoint in ["tiny-deepseek-ocr", "tiny-reader"] {
+        let options = Options {
+            name: None,
+            storage: Storage::F32,
+            licence: None,
+            replace: false,
+        };
+        import::import(&data(checkpoint), models.path(), &options, &mut |_, _| {
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    }
+    models
+});
+
+/// One at a time: a model takes all cores.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+fn config(checkpoint: &str, cache_tokens: usize) -> Config {
+    let mut config = Config::default();
+    config.folders.fill().unwrap();
+    config.engine.name = "deepseek-ocr".into();
+    config.engine.model = checkpoint.into();
+    config.engine.device = Device::Cpu;
+    config.deepseek.cache_tokens = cache_tokens;
+    config
+}
+
+fn load(checkpoint: &str, cache_tokens: usize) -> Model {
+    let config = config(checkpoint, cache_tokens);
+    let lib = config.folders.data.join("lib");
+    Model::load(&lib, MODELS.path(), &config).unwrap().0
+}
+
+fn image(checkpoint: &str, file: &str) -> PageImage {
+    let picture = image::open(data(checkpoint).join(file)).unwrap().to_rgb8();
+    PageImage::new(picture.width(), picture.height(), picture.into_raw(), 144.0).unwrap()
+}
+
+/// Recorded values.
+struct Reference(Vec<u8>);
+
+impl Reference {
+    fn of(checkpoint: &str) -> Self {
+        Self(std::fs::read(data(checkpoint).join("reference.safetensors")).unwrap())
+    }
+
+    fn f32(&self, name: &str) -> Vec<f32> {
+        let all = SafeTensors::deserialize(&self.0).unwrap();
+        let (values, _) = all.tensor(name).unwrap().data().as_chunks::<4>();
+        values.iter().map(|&v| f32::from_le_bytes(v)).collect()
+    }
+
+    fn i64(&self, name: &str) -> Vec<i64> {
+        let all = SafeTensors::deserialize(&self.0).unwrap();
+        let (values, _) = all.tensor(name).unwrap().data().as_chunks::<8>();
+        values.iter().map(|&v| i64::from_le_bytes(v)).collect()
+    }
+
+    /// Recorded tokens, and how many of them come before the first that may flip.
+    fn tokens(&self, case: &str, suffix: &str) -> (Vec<u32>, usize) {
+        let tokens = self.i64(&format!("{case}.tokens{suffix}"));
+        let margins = self.f32(&format!("{case}.margins{suffix}"));
+        let sure = margins.iter().take_while(|&&m| m >= MARGIN).count();
+        (tokens.iter().map(|&t| t as u32).collect(), sure)
+    }
+}
+
+/// Norm of the difference over the norm of the reference.
+fn relative_error(found: &[f32], reference: &[f32]) -> f64 {
+    assert_eq!(found.len(), reference.len());
+    assert!(!reference.is_empty());
+    let square = |v: f64| v * v;
+    let difference: f64 = found
+        .iter()
+        .zip(reference)
+        .map(|(&a, &b)| square(f64::from(a) - f64::from(b)))
+        .sum();
+    let norm: f64 = reference.iter().map(|&b| square(f64::from(b))).sum();
+    (difference / norm).sqrt()
+}
+
+fn assert_close(what: &str, found: &[f32], reference: &[f32]) {
+    let error = relative_error(found, reference);
+    println!("{what}: relative error {error:.1e}");
+    assert!(error <= TOLERANCE, "{what}: relative error {error:.1e}");
+}
+
+/// A page as the decoder gets it.
+fn page(
+    model: &mut Model,
+    key: Key,
+    image: &PageImage,
+    rule: Option<Rule>,
+    tokens: usize,
+) -> (Request, Rows) {
+    let prompt = Config::default().deepseek.prompt_text();
+    let (_, prompt, rows) = model.page(image, Mode::Gundam, &prompt).unwrap();
+    let request = Request {
+        key,
+        settings: Settings {
+            max_tokens: prompt.ids.len() + tokens,
+            rule,
+            watch_loops: true,
+            stop: true,
+        },
+        prompt: prompt.ids.iter().map(|&id| id as u32).collect(),
+        image_rows: prompt.image_rows,
+        forced: Vec::new(),
+    };
+    (request, rows)
+}
+
+fn generate(model: &mut Model, request: Request, rows: Rows) -> Finished {
+    let rows = BTreeMap::from([(request.key, rows)]);
+    let mut ended = model
+        .generate(vec![request], &rows, false, &mut |_, _| {})
+        .unwrap();
+    assert_eq!(ended.len(), 1);
+    ended.remove(0)
+}
+
+#[test]
+fn every_stage_gives_the_recorded_values() {
+    let _turn = turn();
+    for (checkpoint, case, file) in [
+        ("tiny-deepseek-ocr", "page", "page.png"),
+        ("tiny-deepseek-ocr", "card", "card.png"),
+        ("tiny-reader", "card00", "cards/card00.png"),
+    ] {
+        let mut model = load(checkpoint, 4096);
+        let reference = Reference::of(checkpoint);
+        let prompt = Config::default().deepseek.prompt_text();
+        let (views, prompt, rows) = model
+            .page(&image(checkpoint, file), Mode::Gundam, &prompt)
+            .unwrap();
+        assert_eq!(
+            prompt.ids,
+            reference.i64(&format!("{case}.input_ids")),
+            "{case}"
+        );
+
+        let stages = model.vision.stages(&views.global).unwrap();
+        for (stage, found) in [
+            ("sam", &stages.sam),
+            ("clip", &stages.clip),
+            ("projected", &stages.projected),
+        ] {
+            let name = format!("{case}.global.{stage}");
+            assert_close(&name, found, &reference.f32(&name));
+        }
+        let hidden = model.geometry.hidden;
+        let floats = rows.to_f32();
+        if !views.tiles.is_empty() {
+            let name = format!("{case}.tiles.projected");
+            let projected = reference.f32(&name);
+            assert_close(&name, &floats[..projected.len()], &projected);
+        }
+        // The rows of the newlines and of the separator are the decoder's own.
+        let name = format!("{case}.image_embeds");
+        let recorded = reference.f32(&name);
+        let places = prompt.image_rows.iter().filter(|&&row| row >= 0);
+        assert_eq!(recorded.len(), places.clone().count() * hidden);
+        let (mut found, mut wanted) = (Vec::new(), Vec::new());
+        for (row, recorded) in places.zip(recorded.chunks_exact(hidden)) {
+            if let Some(own) = row.checked_sub(2).and_then(|r| usize::try_from(r).ok()) {
+                found.extend(&floats[own * hidden..(own + 1) * hidden]);
+                wanted.extend(recorded);
+            }
+        }
+        assert_close(&name, &found, &wanted);
+
+        let (request, rows) = page(&mut model, 0, &image(checkpoint, file), None, 1);
+        let mut logits = Vec::new();
+        model
+            .generate(
+                vec![request],
+                &BTreeMap::from([(0, rows)]),
+                true,
+                &mut |_, chosen| {
+                    logits.clone_from(&chosen.logits);
+                },
+            )
+            .unwrap();
+        let name = format!("{case}.first_logits");
+        assert_close(&name, &logits, &reference.f32(&name));
+    }
+}
+
+#[test]
+fn pages_give_the_recorded_tokens_with_and_without_the_rule() {
+    let _turn = turn();
+    let mut model = load("tiny-deepseek-ocr", 4096);
+    let reference = Reference::of("tiny-deepseek-ocr");
+    for case in ["page", "card"] {
+        for (suffix, rule) in [("", Some(Rule::PUBLISHED)), ("_unguarded", None)] {
+            let (tokens, sure) = reference.tokens(case, suffix);
+            // Nothing may flip in this checkpoint.
+            assert_eq!(sure, tokens.len());
+            let image = image("tiny-deepseek-ocr", &format!("{case}.png"));
+            let (request, rows) = page(&mut model, 0, &image, rule, tokens.len());
+            let finished = generate(&mut model, request, rows);
+            assert_eq!(finished.output, tokens, "{case}{suffix}");
+            assert_eq!(finished.end, End::Truncated);
+        }
+    }
+}
+
+#[test]
+fn a_model_that_reads_gives_the_recorded_ids() {
+    let _turn = turn();
+    let mut model = load("tiny-reader", 4096);
+    let reference = Reference::of("tiny-reader");
+    for card in 0..12 {
+        let case = format!("card{card:02}");
+        let (tokens, sure) = reference.tokens(&case, "");
+        let image = image("tiny-reader", &format!("cards/{case}.png"));
+        let (request, rows) = page(&mut model, 0, &image, Some(Rule::PUBLISHED), 320);
+        let finished = generate(&mut model, request, rows);
+        assert!(sure >= 50, "{case}: {sure}");
+        assert_eq!(finished.output[..sure], tokens[..sure], "{case}");
+        assert_eq!(finished.end, End::Complete, "{case}");
+    }
+}
+
+/// The gap between the two best of some logits.
+fn margin(logits: &[f32]) -> f32 {
+    let mut best = [f32::NEG_INFINITY; 2];
+    for &logit in logits {
+        if logit > best[0] {
+            best = [logit, best[0]];
+        } else if logit > best[1] {
+            best[1] = logit;
+        }
+    }
+    best[0] - best[1]
+}
+
+/// Both pages and eleven copies of each, entering at different steps, in a cache that holds a few:
+/// pages are put back and computed again.
+#[test]
+fn pages_in_company_give_the_tokens_that_they_give_alone() {
+    const PAGES: usize = 24;
+    const CACHE: usize = 20 * 256;
+    let _turn = turn();
+    let mut model = load("tiny-deepseek-ocr", CACHE);
+    let reference = Reference::of("tiny-deepseek-ocr");
+    let cases = ["page", "card"];
+    let mut pages = Vec::new();
+    for case in cases {
+        // Long enough to need two more blocks than at the beginning.
+        let image = image("tiny-deepseek-ocr", &format!("{case}.png"));
+        let (request, rows) = page(&mut model, 0, &image, Some(Rule::PUBLISHED), 520);
+        let rows = BTreeMap::from([(0, rows)]);
+        let mut margins = Vec::new();
+        let alone = model
+            .generate(vec![request.clone()], &rows, true, &mut |step, chosen| {
+                if step.parts().iter().any(|part| part.sampled) {
+                    margins.push(margin(&chosen.logits));
+                }
+            })
+            .unwrap()
+            .remove(0);
+        let sure = margins.iter().take_while(|&&m| m >= MARGIN).count();
+        let recorded = reference.tokens(case, "").0;
+        assert_eq!(alone.output[..recorded.len()], recorded);
+        assert!(sure >= recorded.len(), "{case}: {sure}");
+        println!(
+            "{case}: {sure} of {} tokens cannot flip",
+            alone.output.len()
+        );
+        pages.push((request, rows, alone.output, sure));
+    }
+    let needed: usize = pages.iter().map(|p| p.0.settings.max_tokens).sum();
+    assert!(
+        PAGES / 2 * needed > 3 * CACHE,
+        "the cache must be too small"
+    );
+
+    let mut schedule: Schedule = model.schedule();
+    let mut ended: Vec<Finished> = Vec::new();
+    let mut entered = 0;
+    for step in 0.. {
+        assert!(step < 100_000, "it never ends");
+        // A few at once, then one every seventh step.
+        while entered < PAGES && (entered < 5 || step >= 7 * (entered - 4)) {
+            let mut request = pages[entered % 2].0.clone();
+            request.key = entered as Key;
+            schedule.enter(request).unwrap();
+            entered += 1;
+        }
+        let (plan, without_room) = schedule.plan();
+        assert!(without_room.is_empty());
+        let Some(plan) = plan else {
+            if entered == PAGES {
+                break;
+            }
+            continue;
+        };
+        let rows = |key: Key| pages[key as usize % 2].1.get(&0);
+        let chosen = model.decoder.run(&plan, &rows, false).unwrap();
+        ended.extend(schedule.advance(&plan, &chosen.tokens));
+    }
+    assert_eq!(ended.len(), PAGES);
+    println!("put back {} times", schedule.put_back());
+    assert!(schedule.put_back() > 0, "no page was ever put back");
+    for finished in ended {
+        let (_, _, alone, sure) = &pages[finished.key as usize % 2];
+        assert_eq!(finished.output[..*sure], alone[..*sure], "{}", finished.key);
+    }
+}
