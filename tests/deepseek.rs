@@ -278,7 +278,7 @@ fn margin(logits: &[f32]) -> f32 {
 #[test]
 fn pages_in_company_give_the_tokens_that_they_give_alone() {
     const PAGES: usize = 24;
-    const CACHE: usize = 20 * 256;
+    const CACHE: usize = 14 * 256;
     let _turn = turn();
     let mut model = load("tiny-deepseek-ocr", CACHE);
     let reference = Reference::of("tiny-deepseek-ocr");
