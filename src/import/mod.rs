@@ -32,6 +32,7 @@ mod structure;
 mod testing;
 pub mod vision;
 pub mod weights;
+mod windows;
 
 use std::path::{Path, PathBuf};
 

@@ -2,8 +2,7 @@
 //!
 //! Patches of the view, absolute positions, blocks of attention (within windows, or over the whole
 //! view) and MLP, a neck of convolutions, two convolutions of stride 2. `deepencoder.py` beside the
-//! published weights is the truth; here tokens are `[views, tokens, width]` throughout, and windows
-//! are gathered by index instead of padded and cut.
+//! published weights is the truth; here tokens are `[views, tokens, width]` throughout.
 
 use super::checkpoint::Measured;
 use super::config::Sam;
@@ -12,6 +11,7 @@ use super::graph::{DType, Graph, Value};
 use super::nodes::Size;
 use super::plan::Plan;
 use super::relative::{Heads, Kernel, Square, split};
+use super::windows::Windows;
 
 /// `LayerNorm` and `LayerNorm2d` of `build_sam_vit_b`.
 const EPSILON: f32 = 1e-6;
@@ -67,20 +67,8 @@ struct Tower<'a> {
 enum Reach<'a> {
     /// Over the whole view, with relative vectors `[2, side, dim, places]`.
     View(&'a Square, Value),
-    Windows(&'a Windows),
-}
-
-/// Windows of the padded view and the way back.
-struct Windows {
-    square: Square,
-    /// `[windows, window * window]`: the token at each place; one past the last: padding.
-    places: Value,
-    /// `[tokens]`: at which place, counted over all windows, each token is.
-    tokens: Value,
-    /// A token of zeros for each view.
-    padding: Value,
-    /// Shape of a view's windows one after the other.
-    joined: Value,
+    /// Within windows, squares of tokens.
+    Windows(&'a Windows, &'a Square),
 }
 
 impl Tower<'_> {
@@ -134,9 +122,11 @@ impl Tower<'_> {
                     let layer = g.int(nth as i64);
                     Reach::View(&view, g.gather(vectors, layer, 0))
                 }
-                None => Reach::Windows(
-                    windows.get_or_insert_with(|| g.within("windows", |g| self.windows(g))),
-                ),
+                None => {
+                    let (windows, square) =
+                        windows.get_or_insert_with(|| g.within("windows", |g| self.windows(g)));
+                    Reach::Windows(windows, square)
+                }
             };
             tokens = g.within(format!("blocks.{layer}"), |g| {
                 let name = format!("model.sam_model.blocks.{layer}");
@@ -165,7 +155,9 @@ impl Tower<'_> {
                 });
                 self.attention(g, plan, &part("attn"), x, view, axes)?
             }
-            Reach::Windows(windows) => self.windowed(g, plan, &part("attn"), x, windows)?,
+            Reach::Windows(windows, square) => {
+                self.windowed(g, plan, &part("attn"), x, windows, square)?
+            }
         };
         let x = g.linear(plan, x, &part("attn.proj"), width, width)?;
         let tokens = g.add(tokens, x);
@@ -191,8 +183,7 @@ impl Tower<'_> {
         Ok(square.attention(g, qkv, rows, columns))
     }
 
-    /// Attention within windows, before its projection. Where the view does not divide into
-    /// windows it is padded with zeros, which are attended like any token.
+    /// Attention within windows, before its projection.
     fn windowed(
         &self,
         g: &mut Graph,
@@ -200,6 +191,7 @@ impl Tower<'_> {
         name: &str,
         x: Value,
         windows: &Windows,
+        square: &Square,
     ) -> Result<Value, ImportError> {
         let table = [
             2 * self.measured.sam_window - 1,
@@ -208,66 +200,19 @@ impl Tower<'_> {
         let mut axes = Vec::new();
         for axis in ["rel_pos_h", "rel_pos_w"] {
             let learned = g.weight(&plan.tensor(&format!("{name}.{axis}"), &table)?);
-            axes.push(windows.square.vectors(g, learned, 0));
+            axes.push(square.vectors(g, learned, 0));
         }
-        let window = self.measured.sam_window as i64;
-        let padded = g.concat(&[x, windows.padding], 1);
-        let x = g.gather(padded, windows.places, 1);
-        let x = g.reshape(x, &[-1, window * window, self.sam.width as i64]);
-        let x = self.attention(g, plan, name, x, &windows.square, [axes[0], axes[1]])?;
-        let x = g.reshape_to(x, windows.joined);
-        Ok(g.gather(x, windows.tokens, 1))
+        let x = windows.cut(g, x);
+        let x = self.attention(g, plan, name, x, square, [axes[0], axes[1]])?;
+        Ok(windows.join(g, x))
     }
 
-    fn windows(&self, g: &mut Graph) -> Windows {
-        let (window, width) = (self.measured.sam_window as i64, self.sam.width as i64);
-        let grid = g.size(self.grid);
-        let along = g.plus(self.grid, window - 1);
-        let along = g.over(along, window);
-        let padded = g.times(along, window);
-
-        // The place (window row, window column, row, column) holds the token at
-        // (window row * window + row, window column * window + column), if the view has it.
-        let at = g.range(padded);
-        let row_shape = g.sizes(&[along, Size::Is(1), Size::Is(window), Size::Is(1)]);
-        let rows = g.reshape_to(at, row_shape);
-        let column_shape = g.sizes(&[Size::Is(1), along, Size::Is(1), Size::Is(window)]);
-        let columns = g.reshape_to(at, column_shape);
-        let inside = [rows, columns].map(|at| g.node("Less", &[at, grid]).one());
-        let inside = g.node("And", &inside).one();
-        let row_starts = g.mul(rows, grid);
-        let token = g.add(row_starts, columns);
-        let past = g.mul(grid, grid);
-        let places = g.node("Where", &[inside, token, past]).one();
-        let places = g.reshape(places, &[-1, window * window]);
-
-        // And back: the token at (y, x) is at that place.
-        let at = g.range(self.grid);
-        let size = g.ints(&[window]);
-        let which = g.node("Div", &[at, size]).one();
-        let within = g.node("Mod", &[at, size]).one();
-        let [wy, y] = [which, within].map(|at| g.reshape(at, &[-1, 1]));
-        let windows_along = g.size(along);
-        let window_row = g.mul(wy, windows_along);
-        let nth = g.add(window_row, which);
-        let of_window = g.ints(&[window * window]);
-        let start = g.mul(nth, of_window);
-        let row = g.mul(y, size);
-        let place = g.add(row, within);
-        let tokens = g.add(start, place);
-        let tokens = g.reshape(tokens, &[-1]);
-
-        let count = g.mul(windows_along, windows_along);
-        let batch = g.mul(count, self.views);
-        let zero = g.scalar(0.0);
-        let shape = g.sizes(&[Size::Of(self.views), Size::Is(1), Size::Is(width)]);
-        Windows {
-            square: Square::new(g, self.kernel, self.heads(), batch, Size::Is(window)),
-            places,
-            tokens,
-            padding: g.expand(zero, shape),
-            joined: g.sizes(&[Size::Of(self.views), Size::Is(-1), Size::Is(width)]),
-        }
+    fn windows(&self, g: &mut Graph) -> (Windows, Square) {
+        let (side, width) = (self.measured.sam_window as i64, self.sam.width as i64);
+        let windows = Windows::new(g, self.views, self.grid, side, width);
+        let count = windows.count();
+        let square = Square::new(g, self.kernel, self.heads(), count, Size::Is(side));
+        (windows, square)
     }
 
     fn mlp(
