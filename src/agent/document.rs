@@ -18,7 +18,7 @@ use crate::observe::event;
 use crate::output::report::{self, Counts};
 use crate::output::results::Entry;
 use crate::output::stage::Stage;
-use crate::page::{PageImage, PageStatus, Reading, Role};
+use crate::page::{PageChars, PageImage, PageStatus, Reading, Role};
 
 /// Pages of one document in work at once, where the reader does not take more together.
 const WINDOW: usize = 3;
@@ -388,7 +388,16 @@ impl Work<'_> {
                 return Err(Halt::Stopped);
             }
             match self.image(child, page).await? {
-                Ok(image) => self.fly(&mut flying, page, image, &cancel).await?,
+                Ok(image) => {
+                    let chars = if self.ctx.reader.wants_chars {
+                        // Without them the page is read all the same; a dead child is replaced
+                        // when the next image is asked for.
+                        child.chars(page).await.ok()
+                    } else {
+                        None
+                    };
+                    self.fly(&mut flying, page, image, chars, &cancel).await?;
+                }
                 Err(why) => self.keep(page, &Reading::failed(why))?,
             }
         }
@@ -403,6 +412,7 @@ impl Work<'_> {
         flying: &mut JoinSet<Flight>,
         page: u32,
         image: PageImage,
+        chars: Option<PageChars>,
         cancel: &Cancel,
     ) -> Result<(), Halt> {
         let permit = Arc::clone(&self.ctx.queue)
@@ -413,7 +423,7 @@ impl Work<'_> {
         let (sender, reply) = oneshot::channel();
         let task = ReadTask {
             image: Arc::clone(&image),
-            chars: None,
+            chars,
             cancel: cancel.clone(),
             reply: Box::new(move |answer| {
                 drop(permit);

@@ -1,5 +1,6 @@
 //! The command line: one file per command; errors become message, hint and exit code here.
 
+mod bench;
 mod check;
 mod config;
 mod model;
@@ -88,6 +89,28 @@ enum DeviceName {
     Cpu,
 }
 
+impl From<ModeName> for Mode {
+    fn from(name: ModeName) -> Self {
+        match name {
+            ModeName::Gundam => Self::Gundam,
+            ModeName::Base => Self::Base,
+            ModeName::Large => Self::Large,
+            ModeName::Small => Self::Small,
+            ModeName::Tiny => Self::Tiny,
+        }
+    }
+}
+
+impl From<DeviceName> for Device {
+    fn from(name: DeviceName) -> Self {
+        match name {
+            DeviceName::Auto => Self::Auto,
+            DeviceName::Cuda => Self::Cuda,
+            DeviceName::Cpu => Self::Cpu,
+        }
+    }
+}
+
 impl Overrides {
     fn apply(&self, config: &mut Config) {
         if let Some(engine) = &self.engine {
@@ -97,20 +120,10 @@ impl Overrides {
             config.engine.model.clone_from(model);
         }
         if let Some(device) = self.device {
-            config.engine.device = match device {
-                DeviceName::Auto => Device::Auto,
-                DeviceName::Cuda => Device::Cuda,
-                DeviceName::Cpu => Device::Cpu,
-            };
+            config.engine.device = device.into();
         }
         if let Some(mode) = self.mode {
-            config.deepseek.mode = match mode {
-                ModeName::Gundam => Mode::Gundam,
-                ModeName::Base => Mode::Base,
-                ModeName::Large => Mode::Large,
-                ModeName::Small => Mode::Small,
-                ModeName::Tiny => Mode::Tiny,
-            };
+            config.deepseek.mode = mode.into();
         }
         if let Some(prompt) = &self.prompt {
             config.deepseek.prompt.clone_from(prompt);
@@ -177,6 +190,7 @@ impl From<AgentError> for Failure {
 
 /// Runs the program; the exit code is `main`'s.
 pub fn main() -> ExitCode {
+    crate::service::memory::give_back();
     let cli = Cli::parse();
     let ran = match cli.command {
         Command::DocumentWorker { library, memory_mb } => {

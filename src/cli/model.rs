@@ -23,6 +23,8 @@ enum Command {
     List,
     /// Make a model pack of a DeepSeek-OCR checkpoint
     Import(Import),
+    /// Measure a DeepSeek-OCR pack on this machine
+    Bench(super::bench::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -51,11 +53,12 @@ enum StorageName {
 }
 
 pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
-    let (config, _) = super::load(file)?;
+    let (config, _) = super::load(file.clone())?;
     let models = super::installation(&config).models;
     match a.command {
         Command::List => list(&models),
         Command::Import(a) => import(&models, a),
+        Command::Bench(a) => super::bench::run(file, a),
     }
 }
 

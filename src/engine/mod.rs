@@ -4,6 +4,7 @@
 //! which pages of several documents stand together, and answers each through its own reply.
 //! [`resident`] starts a reader on its own thread, loaded once and warmed.
 
+mod blank;
 pub mod deepseek;
 pub mod paddle;
 pub mod resident;
@@ -73,6 +74,11 @@ pub trait Reader {
 
     /// The page image that this reader wants.
     fn wish(&self) -> ImageWish;
+
+    /// Whether it can use the characters that a PDF itself holds.
+    fn wants_chars(&self) -> bool {
+        false
+    }
 
     /// Pages that it works on together.
     fn capacity(&self) -> usize {

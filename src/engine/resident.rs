@@ -20,6 +20,8 @@ pub struct Resident {
     pub wish: ImageWish,
     /// Pages that the reader works on together.
     pub capacity: usize,
+    /// Whether the reader can use the characters that a PDF itself holds.
+    pub wants_chars: bool,
 }
 
 impl Resident {
@@ -54,13 +56,14 @@ impl Resident {
                     reader.identity().clone(),
                     reader.wish(),
                     reader.capacity(),
+                    reader.wants_chars(),
                 )));
                 // A panic costs the pages that the reader held: their replies are dropped, which
                 // their senders see. The panic hook has logged it.
                 while catch_unwind(AssertUnwindSafe(|| reader.serve(&queue))).is_err() {}
             })
             .map_err(|e| machine(e.to_string()))?;
-        let (identity, wish, capacity) = started
+        let (identity, wish, capacity, wants_chars) = started
             .recv()
             .map_err(|_| machine("it ended while loading".into()))??;
         Ok(Self {
@@ -69,6 +72,7 @@ impl Resident {
             identity,
             wish,
             capacity: capacity.max(1),
+            wants_chars,
         })
     }
 

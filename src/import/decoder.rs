@@ -68,7 +68,7 @@ pub fn build(
             (x, residual) = skip_norm(g, plan, model, &norm, x, residual)?;
             let mlp = format!("{prefix}.mlp");
             x = if model.has_experts(layer) {
-                experts(g, plan, model, &mlp, x)?
+                experts(g, plan, model, layer, x)?
             } else {
                 gated_mlp(g, plan, &mlp, model.hidden, model.dense_width, x)?
             };
@@ -330,14 +330,16 @@ fn gated_mlp(
     g.product(plan, x, &format!("{name}.down_proj"), &[hidden, width])
 }
 
-/// The chosen experts' outputs, weighted by the gate, and the shared experts'.
+/// The chosen experts' outputs, weighted by the gate, and the shared experts'. The gate's numbers,
+/// before the softmax, are the output `router.<layer>`, for measurements.
 fn experts(
     g: &mut Graph,
     plan: &mut Plan,
     model: &Language,
-    name: &str,
+    layer: u64,
     x: Value,
 ) -> Result<Value, ImportError> {
+    let name = format!("model.layers.{layer}.mlp");
     let (hidden, width, count) = (model.hidden, model.expert_width, model.experts);
     let part = |expert: u64, what: &str, shape: &[u64]| {
         Part::whole(format!("{name}.experts.{expert}.{what}.weight"), shape)
@@ -363,6 +365,8 @@ fn experts(
     )?;
     let [gate_up, down] = [gate_up, down].map(|w| g.weight(&w));
     let router = g.product(plan, x, &format!("{name}.gate"), &[count, hidden])?;
+    let shape = [Dim::Free("tokens"), Dim::Fixed(count)];
+    g.output(&format!("router.{layer}"), router, g.compute(), &shape);
     // swiglu with these numbers is silu(gate) * up; fusion 1: rows of gate and up in turn.
     let mut chosen = g
         .contrib("MoE", &[x, router, gate_up, Value::NONE, down])

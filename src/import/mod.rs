@@ -6,7 +6,7 @@
 //!
 //! [`checkpoint`] reads what the user has and compares its parts, [`plan`] gives each tensor its
 //! place in the data file as the graph builders ask for it, [`graph`] builds a graph from values
-//! and nodes and writes it in ONNX's own format ([`onnx`]), [`positions`] are tables beside the
+//! and nodes and writes it in ONNX's own format (`onnx.rs`), [`positions`] are tables beside the
 //! graphs, [`weights`] makes the data file's bytes, [`publish`] the pack's folder. Nothing here runs
 //! a graph, and nothing is written before the whole checkpoint is understood.
 

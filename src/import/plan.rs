@@ -127,17 +127,8 @@ impl Plan {
         self.stacked(name, vec![Part::whole(name, shape)], seen)
     }
 
-    /// The weight of a linear layer, `[outputs, inputs]` in the checkpoint, as `MatMul` wants it:
-    /// `[inputs, outputs]`.
-    pub fn linear(&mut self, name: &str, inputs: u64, outputs: u64) -> Result<Stored, ImportError> {
-        self.beside(
-            &format!("{name}.transposed"),
-            vec![Part::whole(name, &[outputs, inputs])],
-        )
-    }
-
-    /// Linear layers of the same input side by side, `[inputs, sum of outputs]`; `stored` names
-    /// the result.
+    /// Weights of linear layers of the same input, `[outputs, inputs]` in the checkpoint, turned and
+    /// side by side as `MatMul` wants them: `[inputs, sum of outputs]`. `stored` names the result.
     pub fn beside(&mut self, stored: &str, parts: Vec<Part>) -> Result<Stored, ImportError> {
         let inputs = parts.first().map_or(0, Part::width);
         let outputs = parts.iter().map(Part::count).sum();
@@ -280,6 +271,10 @@ mod tests {
     use super::super::testing::{made, plan};
     use super::*;
 
+    fn turned(plan: &mut Plan, name: &str, shape: &[u64]) -> Result<Stored, ImportError> {
+        plan.beside("turned", vec![Part::whole(name, shape)])
+    }
+
     #[test]
     fn a_request_made_again_gets_the_same_place_and_places_are_aligned() {
         let dir = tempfile::tempdir().unwrap();
@@ -287,14 +282,14 @@ mod tests {
         let tensors = [("a", t(&[3, 5])), ("b", t(&[2000, 2])), ("c", t(&[4]))];
         let mut plan = plan(dir.path(), DType::F32, &tensors);
         let a = plan.tensor("a", &[3, 5]).unwrap();
-        let b = plan.linear("b", 2, 2000).unwrap();
+        let b = turned(&mut plan, "b", &[2000, 2]).unwrap();
         assert_eq!((a.offset, a.length), (0, 60));
         assert_eq!(
             (b.offset, b.length, b.shape.as_slice()),
             (4096, 16_000, &[2, 2000][..])
         );
         assert_eq!(plan.tensor("a", &[3, 5]).unwrap(), a);
-        assert_eq!(plan.linear("b", 2, 2000).unwrap(), b);
+        assert_eq!(turned(&mut plan, "b", &[2000, 2]).unwrap(), b);
         // The same numbers in another layout, or seen in another shape, stand for themselves.
         let again = plan.reshaped("a", &[3, 5], &[15]).unwrap();
         assert_eq!(again.offset, 4096 + 16_384);
@@ -316,7 +311,7 @@ mod tests {
         );
         let text = plan.tensor("x", &[2, 2]).unwrap_err().to_string();
         assert!(text.contains("\"x\" is missing (shape [2, 2])"), "{text}");
-        let text = plan.linear("a", 3, 2).unwrap_err().to_string();
+        let text = turned(&mut plan, "a", &[2, 3]).unwrap_err().to_string();
         assert!(
             text.contains("model.safetensors: the tensor \"a\""),
             "{text}"

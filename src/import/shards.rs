@@ -280,7 +280,7 @@ mod tests {
             ..made
         };
         let a = tensor("a", made(Dtype::F32, &[2], |i| i as f32));
-        write(&dir.path().join("1.safetensors"), &[a.clone()]);
+        write(&dir.path().join("1.safetensors"), std::slice::from_ref(&a));
         write(&dir.path().join("2.safetensors"), &[a]);
         let text = open(dir.path(), &["1.safetensors", "2.safetensors"])
             .err()

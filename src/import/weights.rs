@@ -1,6 +1,6 @@
 //! The data file's bytes, by a finished plan, from the first to the last.
 //!
-//! Whatever the tensors' sizes, memory is bounded by [`BUFFER`] elements: a layout that does not
+//! Whatever the tensors' sizes, memory is bounded by `BUFFER` elements: a layout that does not
 //! fit is made in strips, and the checkpoint is read once for each. Numbers are rounded to the
 //! storage type to nearest, ties to even.
 
@@ -27,7 +27,7 @@ pub fn write(
     write_by(plan, BUFFER, sink)
 }
 
-/// [`write`] with strips of `buffer` elements.
+/// [`write()`] with strips of `buffer` elements.
 fn write_by(
     plan: &Finished,
     buffer: u64,

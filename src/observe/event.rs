@@ -30,6 +30,10 @@ pub fn other_name(name: &Path, kind: &str) {
     info!("{}: is {kind} under another name", name.display());
 }
 
+fn counted(pages: u32) -> String {
+    format!("{pages} page{}", if pages == 1 { "" } else { "s" })
+}
+
 /// A document's end.
 pub struct Finished<'a> {
     pub name: &'a Path,
@@ -44,13 +48,13 @@ pub struct Finished<'a> {
 pub fn done(f: &Finished<'_>) {
     let rate = f64::from(f.pages) / f.seconds.max(1e-3);
     let mut text = format!(
-        "{}: done, {} pages in {:.1} s, {rate:.2} pages/s",
+        "{}: done, {} in {:.1} s, {rate:.2} pages/s",
         f.name.display(),
-        f.pages,
+        counted(f.pages),
         f.seconds
     );
     if f.failed_pages > 0 {
-        text.push_str(&format!(", {} pages could not be read", f.failed_pages));
+        text.push_str(&format!(", {} could not be read", counted(f.failed_pages)));
     }
     if f.attempts > 1 {
         text.push_str(&format!(", attempt {}", f.attempts));
@@ -105,8 +109,9 @@ pub fn child_died(name: &Path, how: &str) {
 
 pub fn resumed(name: &Path, pages: usize) {
     info!(
-        "{}: going on, {pages} pages were read before",
-        name.display()
+        "{}: going on, {} read before",
+        name.display(),
+        counted(pages as u32)
     );
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::page::{PageBox, PageStatus, Reading, Rotation};
+use crate::page::{PageBox, PageStatus, Reading, Rotation, Tried};
 
 /// Version of the report's fields.
 pub const SCHEMA: u32 = 1;
@@ -36,6 +36,8 @@ struct Page<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens: Option<u32>,
     rotation: Rotation,
+    #[serde(skip_serializing_if = "<[Tried]>::is_empty")]
+    tried: &'a [Tried],
     blocks: Vec<BlockLine<'a>>,
 }
 
@@ -54,6 +56,7 @@ pub fn page(reading: &Reading, page: u32) -> serde_json::Result<String> {
         seconds: (reading.seconds * 1000.0).round() / 1000.0,
         tokens: reading.tokens,
         rotation: reading.rotation,
+        tried: &reading.tried,
         blocks: reading
             .blocks
             .iter()

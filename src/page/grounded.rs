@@ -131,7 +131,7 @@ fn boxes(det: &str) -> Vec<PageBox> {
             .filter_map(|s| s.parse::<f64>().ok())
             .map(|v| v.round().clamp(-1e6, 1e6) as i64)
             .collect();
-        if numbers.len() % 4 == 0 {
+        if numbers.len().is_multiple_of(4) {
             let fours = numbers.chunks_exact(4);
             out.extend(fours.map(|n| PageBox::new(n[0], n[1], n[2], n[3])));
         }

@@ -11,7 +11,7 @@ pub use grounded::{
     GroundedBlock, SEPARATOR, parse_grounded, unfinished_mark, write_block, write_grounded,
 };
 pub use overlay::{LayoutBox, LayoutPage};
-pub use reading::{Block, PageStatus, Reading, Role, Rotation};
+pub use reading::{Block, PageStatus, Reading, Role, Rotation, Tried};
 
 use serde::{Deserialize, Serialize};
 

@@ -147,6 +147,15 @@ impl Block {
     }
 }
 
+/// One attempt at a page that took several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// Who or what tried.
+    pub with: String,
+    /// What came of it.
+    pub outcome: String,
+}
+
 /// What was read from one leaf.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
@@ -165,6 +174,9 @@ pub struct Reading {
     /// Tokens generated, for readers that generate.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tokens: Option<u32>,
+    /// The attempts, where the first was not enough.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub tried: Vec<Tried>,
 }
 
 impl Reading {
@@ -184,6 +196,7 @@ impl Reading {
             grounded,
             seconds,
             tokens: None,
+            tried: Vec::new(),
         }
     }
 
@@ -197,6 +210,7 @@ impl Reading {
             grounded: String::new(),
             seconds: 0.0,
             tokens: None,
+            tried: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
-//! The process among others: stop signals, systemd, the lock of an inbox. Imports no room.
+//! The process among others: stop signals, systemd, the lock of an inbox, memory. Imports no room.
 
 pub mod lock;
+pub mod memory;
 pub mod stop;
 pub mod systemd;

@@ -27,12 +27,21 @@ pub struct Decoder {
     heads: usize,
     head_dim: usize,
     block_tokens: usize,
+    /// Outputs with the scores by which each layer with experts chooses them.
+    routers: Vec<String>,
 }
 
 impl Decoder {
-    pub fn new(graph: Box<dyn Graph>, element: ElementType, geometry: &Geometry) -> Self {
+    /// `routers` names the graph's outputs `router.*`, if it has any.
+    pub fn new(
+        graph: Box<dyn Graph>,
+        element: ElementType,
+        geometry: &Geometry,
+        routers: Vec<String>,
+    ) -> Self {
         Self {
             graph,
+            routers,
             element,
             hidden: geometry.hidden,
             layers: geometry.layers,
@@ -79,6 +88,47 @@ impl Decoder {
         rows: &dyn Fn(Key) -> Option<&'r Rows>,
         logits: bool,
     ) -> Result<Chosen, RunError> {
+        let outputs: &[&str] = if logits {
+            &["tokens", "logits"]
+        } else {
+            &["tokens"]
+        };
+        let mut chosen = Chosen::default();
+        self.fetch(step, rows, outputs, &mut |found| {
+            chosen.tokens = found.first().map_or(&[][..], View::i64).to_vec();
+            chosen.logits = found.get(1).map_or(&[][..], View::f32).to_vec();
+        })?;
+        check(&chosen, step)?;
+        Ok(chosen)
+    }
+
+    /// The outputs that [`Decoder::routed`] fetches.
+    pub fn routers(&self) -> &[String] {
+        &self.routers
+    }
+
+    /// Runs `step` without images: what it chose, and by layer the scores `[tokens, experts]` of
+    /// each expert.
+    pub fn routed(&mut self, step: &Step) -> Result<(Chosen, Vec<Vec<f32>>), RunError> {
+        let routers = self.routers.clone();
+        let mut outputs = vec!["tokens"];
+        outputs.extend(routers.iter().map(String::as_str));
+        let (mut chosen, mut scores) = (Chosen::default(), Vec::new());
+        self.fetch(step, &|_| None, &outputs, &mut |found| {
+            chosen.tokens = found.first().map_or(&[][..], View::i64).to_vec();
+            scores = found.iter().skip(1).map(View::to_f32).collect();
+        })?;
+        check(&chosen, step)?;
+        Ok((chosen, scores))
+    }
+
+    fn fetch<'r>(
+        &mut self,
+        step: &Step,
+        rows: &dyn Fn(Key) -> Option<&'r Rows>,
+        outputs: &[&str],
+        take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError> {
         let embeds = self.embeds(step, rows)?;
         let length = |n: usize| [n as i64];
         let (tokens, sequences) = (length(step.tokens()), length(step.sequences()));
@@ -110,24 +160,7 @@ impl Decoder {
             ("ban_rows", View::new(&ban_rows, &step.ban_rows)),
             ("ban_values", View::new(&bans, &step.ban_values)),
         ];
-        let outputs: &[&str] = if logits {
-            &["tokens", "logits"]
-        } else {
-            &["tokens"]
-        };
-        let mut chosen = Chosen::default();
-        self.graph.run(&inputs, outputs, &mut |found| {
-            chosen.tokens = found.first().map_or(&[][..], View::i64).to_vec();
-            chosen.logits = found.get(1).map_or(&[][..], View::f32).to_vec();
-        })?;
-        if chosen.tokens.len() != step.logit_rows.len() {
-            return Err(RunError(format!(
-                "the decoder chose {} tokens where {} were wanted",
-                chosen.tokens.len(),
-                step.logit_rows.len()
-            )));
-        }
-        Ok(chosen)
+        self.graph.run(&inputs, outputs, take)
     }
 
     /// The rows that the step names, one after the other; a row of zeros where it names none.
@@ -167,6 +200,17 @@ impl Decoder {
             elements,
         })
     }
+}
+
+fn check(chosen: &Chosen, step: &Step) -> Result<(), RunError> {
+    if chosen.tokens.len() == step.logit_rows.len() {
+        return Ok(());
+    }
+    Err(RunError(format!(
+        "the decoder chose {} tokens where {} were wanted",
+        chosen.tokens.len(),
+        step.logit_rows.len()
+    )))
 }
 
 #[cfg(test)]
@@ -266,7 +310,7 @@ mod tests {
         };
         let mut geometry = fixtures::published();
         (geometry.hidden, geometry.layers, geometry.block_tokens) = (2, 2, 4);
-        let mut decoder = Decoder::new(Box::new(graph), ElementType::F32, &geometry);
+        let mut decoder = Decoder::new(Box::new(graph), ElementType::F32, &geometry, Vec::new());
         decoder.keep(9).unwrap();
         let kept: Vec<_> = kept.lock().unwrap().clone();
         let names: Vec<_> = kept.iter().map(|k| (&*k.input, &*k.output)).collect();
@@ -321,7 +365,7 @@ mod tests {
         };
         let mut geometry = fixtures::published();
         geometry.hidden = 2;
-        let mut decoder = Decoder::new(Box::new(graph), ElementType::F32, &geometry);
+        let mut decoder = Decoder::new(Box::new(graph), ElementType::F32, &geometry, Vec::new());
         let (step, _) = schedule().plan();
         let short = Rows {
             width: 2,

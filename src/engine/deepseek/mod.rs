@@ -6,15 +6,19 @@
 //! understood ([`reading`]). A page waits for no other: it enters between two steps and leaves as
 //! soon as it has ended.
 
+pub mod bench;
 pub mod cache;
 pub mod decoder;
 mod detokenize;
+mod fallback;
 pub mod guard;
+mod ladder;
 pub mod model;
 pub mod preprocess;
 pub mod reading;
 mod resample;
 pub mod schedule;
+mod sight;
 mod threads;
 pub mod tokens;
 pub mod vision;
@@ -24,22 +28,27 @@ mod fixtures;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, TryRecvError};
 use sha2::{Digest, Sha256};
 
+use self::fallback::{Fallback, Stuck};
 use self::guard::Rule;
 use self::model::Model;
 use self::schedule::{End, Finished, Key, Request, Schedule, Settings};
+use self::sight::{Look, Sight};
 use self::threads::{Prepared, Preparers};
 use self::vision::Rows;
+use super::paddle;
+use super::paddle::orientation::Orientation;
 use super::session::{Place, RunError};
 use super::{EngineError, Identity, ReadError, ReadTask, Reader};
 use crate::config::{Config, Mode};
 use crate::durable;
-use crate::pack::DEEPSEEK_OCR;
-use crate::page::{ImageWish, PageStatus, Reading};
+use crate::pack::{DEEPSEEK_OCR, Pack};
+use crate::page::{ImageWish, PageBox, PageStatus, Reading, Rotation, Tried, write_grounded};
 
 /// Pixels per inch of page images, as the published code renders pages.
 const DPI: f32 = 144.0;
@@ -62,13 +71,26 @@ struct Attempt {
     settings: Settings,
 }
 
+/// Work of a fixed size, for measurements: the same number of tokens for every page, which are not
+/// the model's own.
+#[derive(Clone, Copy, Debug)]
+struct Forced {
+    tokens: usize,
+    settings: Settings,
+}
+
 /// A page on its way.
 struct Page {
     task: ReadTask,
     attempt: Attempt,
     since: Instant,
+    rotation: Rotation,
     /// There once the vision graph has run.
     rows: Option<Rows>,
+    /// Attempts that failed.
+    tried: Vec<Tried>,
+    /// The longest of what they gave.
+    best: Option<Reading>,
 }
 
 pub struct DeepSeek {
@@ -77,11 +99,13 @@ pub struct DeepSeek {
     first: Attempt,
     schedule: Schedule,
     preparers: Preparers,
+    fallback: Fallback,
     /// Pages by the key of their sequence.
     pages: BTreeMap<Key, Page>,
     /// Pages whose views are there.
     prepared: VecDeque<Prepared>,
     next: Key,
+    forced: Option<Forced>,
 }
 
 impl DeepSeek {
@@ -99,7 +123,12 @@ impl DeepSeek {
                 stop: true,
             },
         };
-        let settings = format!("{DEEPSEEK_OCR} {REVISION} dpi {DPI} {MAX_PIXELS} {first:?}");
+        let orientation = orientation(&model, models);
+        let settings = format!(
+            "{DEEPSEEK_OCR} {REVISION} dpi {DPI} {MAX_PIXELS} turned {} {first:?}",
+            orientation.is_some()
+        );
+        let look = Look::new(&model.geometry, orientation);
         let threads = match model.place {
             // The runtime's own threads take all cores.
             Place::Cpu => 1,
@@ -114,17 +143,35 @@ impl DeepSeek {
             },
             first,
             schedule: model.schedule(),
-            preparers: Preparers::start(threads, &model.geometry)?,
+            preparers: Preparers::start(threads, look)?,
+            fallback: Fallback::start(Arc::clone(&model.runtime), models.into())?,
             model,
             pages: BTreeMap::new(),
             prepared: VecDeque::new(),
             next: 0,
+            forced: None,
         })
     }
 
     /// The model, for measurements and comparisons.
     pub fn model(&mut self) -> &mut Model {
         &mut self.model
+    }
+
+    fn force(&mut self, forced: Option<Forced>) {
+        self.forced = forced;
+    }
+
+    /// Orders the views of a page as its attempt wants them.
+    fn order(&mut self, key: Key) {
+        let Some(page) = self.pages.get(&key) else {
+            return;
+        };
+        let (image, mode) = (Arc::clone(&page.task.image), page.attempt.mode);
+        if !self.preparers.order(key, image, mode) {
+            let why = "the threads for page images have ended".into();
+            self.answer(key, Err(ReadError::Machine(why)));
+        }
     }
 
     /// Takes a page in.
@@ -135,23 +182,17 @@ impl DeepSeek {
         }
         let key = self.next;
         self.next += 1;
-        let (image, attempt) = (task.image.clone(), self.first.clone());
-        let mode = attempt.mode;
         let page = Page {
             task,
-            attempt,
+            attempt: self.first.clone(),
             since: Instant::now(),
+            rotation: Rotation::None,
             rows: None,
+            tried: Vec::new(),
+            best: None,
         };
         self.pages.insert(key, page);
-        if !self.preparers.order(key, image, mode) {
-            self.answer(
-                key,
-                Err(ReadError::Machine(
-                    "the threads for page images have ended".into(),
-                )),
-            );
-        }
+        self.order(key);
     }
 
     /// Answers a page, which leaves.
@@ -192,19 +233,30 @@ impl DeepSeek {
         }
         let room = self.model.vision.pixels();
         let (mut batch, mut pixels) = (Vec::new(), 0);
-        while let Some((key, views)) = self.prepared.pop_front() {
+        while let Some((key, sight)) = self.prepared.pop_front() {
             // Its page may have been withdrawn meanwhile.
-            if !self.pages.contains_key(&key) {
-                continue;
-            }
-            let Some(views) = views else {
-                let why = "its image cannot be prepared".into();
-                self.answer(key, Err(ReadError::Page(why)));
+            let Some(page) = self.pages.get_mut(&key) else {
                 continue;
             };
+            let (views, rotation) = match sight {
+                Ok(Sight::Page { views, rotation }) => (views, rotation),
+                Ok(Sight::Blank) => {
+                    let seconds = page.since.elapsed().as_secs_f64();
+                    let blank = Reading::of_blocks(Vec::new(), Rotation::None, seconds);
+                    self.answer(key, Ok(blank));
+                    continue;
+                }
+                Err(why) => {
+                    let why = format!("its image cannot be prepared: {why}");
+                    self.answer(key, Err(ReadError::Page(why)));
+                    continue;
+                }
+            };
+            page.rotation = rotation;
             let more = area(&views);
             if !batch.is_empty() && pixels + more > room {
-                self.prepared.push_front((key, Some(views)));
+                let sight = Sight::Page { views, rotation };
+                self.prepared.push_front((key, Ok(sight)));
                 break;
             }
             pixels += more;
@@ -249,13 +301,18 @@ impl DeepSeek {
             return;
         };
         let prompt = self.model.tokenizer.prompt(&page.attempt.prompt, views);
-        let request = Request {
+        let mut request = Request {
             key,
             prompt: prompt.ids.iter().map(|&id| id as u32).collect(),
             image_rows: prompt.image_rows,
             settings: page.attempt.settings,
             forced: Vec::new(),
         };
+        if let Some(forced) = self.forced {
+            request.settings = forced.settings;
+            let vocabulary = self.model.geometry.vocabulary;
+            request.forced = bench::Numbers::new(key + 1).tokens(forced.tokens, vocabulary);
+        }
         page.rows = Some(rows);
         if let Err(refused) = self.schedule.enter(request) {
             self.answer(key, Err(ReadError::Page(refused.to_string())));
@@ -286,8 +343,7 @@ impl DeepSeek {
         }
     }
 
-    /// Answers the page of a sequence that has ended. A page that looped or was cut short may be
-    /// tried again from here, with another [`Attempt`].
+    /// Takes what a sequence said: the page is answered, or tried again.
     fn settle(&mut self, finished: Finished) {
         let Finished {
             key, output, end, ..
@@ -300,27 +356,20 @@ impl DeepSeek {
                 let text = output.strip_suffix(&[self.model.geometry.eos]);
                 (text.unwrap_or(&output), PageStatus::Ok, None)
             }
-            End::Truncated => (
-                &output[..],
-                PageStatus::Truncated,
-                Some(format!(
-                    "the model ran out of tokens after {}",
-                    output.len()
-                )),
-            ),
+            End::Truncated => {
+                let why = format!("the model ran out of tokens after {}", output.len());
+                (&output[..], PageStatus::Truncated, Some(why))
+            }
             End::Looped(found) => {
                 let how = match found.period {
                     Some(period) => format!("the same {period} tokens again and again"),
                     None => "hardly anything new".into(),
                 };
-                (
-                    &output[..found.keep],
-                    PageStatus::Looped,
-                    Some(format!(
-                        "the model went in circles after {} tokens: {how}",
-                        found.keep
-                    )),
-                )
+                let why = format!(
+                    "the model went in circles after {} tokens: {how}",
+                    found.keep
+                );
+                (&output[..found.keep], PageStatus::Looped, Some(why))
             }
             End::NoRoom { capacity } => {
                 let why = format!(
@@ -331,14 +380,72 @@ impl DeepSeek {
                 return;
             }
         };
-        let reading = reading::reading(
+        let mut reading = reading::reading(
             &self.model.tokenizer.text(kept),
             status,
             reason,
             page.since.elapsed().as_secs_f64(),
             output.len() as u32,
         );
+        turn_back(&mut reading, page.rotation);
+        let wrong = match (&reading.reason, reading.blocks.is_empty()) {
+            (Some(why), _) => why.clone(),
+            (None, true) if self.forced.is_none() => "the model said nothing".into(),
+            (None, _) => return self.done(key, reading),
+        };
+        self.again(key, reading, wrong);
+    }
+
+    /// Answers a page with a reading that needs no further attempt.
+    fn done(&mut self, key: Key, mut reading: Reading) {
+        if let Some(page) = self.pages.get_mut(&key)
+            && !page.tried.is_empty()
+        {
+            reading.tried = std::mem::take(&mut page.tried);
+            reading.tried.push(Tried {
+                with: ladder::words(&page.attempt),
+                outcome: "read".into(),
+            });
+        }
         self.answer(key, Ok(reading));
+    }
+
+    /// Tries a page again, on the next rung of the ladder; `wrong` says why.
+    fn again(&mut self, key: Key, reading: Reading, wrong: String) {
+        let Some(page) = self.pages.get_mut(&key) else {
+            return;
+        };
+        page.tried.push(Tried {
+            with: ladder::words(&page.attempt),
+            outcome: wrong.clone(),
+        });
+        let size = |reading: &Reading| reading.grounded.len();
+        if !reading.blocks.is_empty()
+            && page
+                .best
+                .as_ref()
+                .is_none_or(|best| size(best) < size(&reading))
+        {
+            page.best = Some(reading);
+        }
+        page.rows = None;
+        match ladder::attempt(&self.first, page.tried.len()) {
+            Some(next) => {
+                page.attempt = next;
+                self.order(key);
+            }
+            None => {
+                if let Some(page) = self.pages.remove(&key) {
+                    self.fallback.take(Stuck {
+                        seconds: page.since.elapsed().as_secs_f64(),
+                        task: page.task,
+                        tried: page.tried,
+                        best: page.best,
+                        why: wrong,
+                    });
+                }
+            }
+        }
     }
 
     /// The machine is at fault: no page is to blame, and none goes on.
@@ -348,6 +455,32 @@ impl DeepSeek {
             (page.task.reply)(Err(ReadError::Machine(error.0.clone())));
         }
     }
+}
+
+/// Brings boxes from the upright page to the displayed one.
+fn turn_back(reading: &mut Reading, rotation: Rotation) {
+    if rotation == Rotation::None {
+        return;
+    }
+    for at in reading.blocks.iter_mut().flat_map(|b| &mut b.boxes) {
+        let [x1, y1, x2, y2] = paddle::pixels::to_displayed(at.fractions(), rotation);
+        *at = PageBox::from_fractions(x1, y1, x2, y2);
+    }
+    reading.rotation = rotation;
+    reading.grounded = write_grounded(&reading.blocks);
+}
+
+/// The orientation model of the default pack, on one CPU thread; without it pages are taken as
+/// they lie, and the log says so.
+fn orientation(model: &Model, models: &Path) -> Option<Orientation> {
+    let load = || -> Result<Orientation, EngineError> {
+        let pack = Pack::open(&models.join("paddle"), "paddle")?;
+        let graph = model.runtime.single_threaded(&pack.file("orientation")?)?;
+        Ok(Orientation::new(Box::new(graph)))
+    };
+    load()
+        .inspect_err(|e| tracing::warn!("turned pages are not set upright: {e}"))
+        .ok()
 }
 
 /// Pixels of all views of a page.
@@ -366,6 +499,10 @@ impl Reader for DeepSeek {
             dpi: DPI,
             max_pixels: MAX_PIXELS,
         }
+    }
+
+    fn wants_chars(&self) -> bool {
+        true
     }
 
     fn capacity(&self) -> usize {

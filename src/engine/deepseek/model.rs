@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::cache::{Blocks, device_blocks};
 use super::decoder::{Chosen, Decoder};
@@ -40,6 +41,7 @@ pub struct Model {
     /// Where it runs, for people.
     pub device: String,
     pub place: Place,
+    pub runtime: Arc<Runtime>,
     limits: Limits,
     /// Blocks of the cache.
     blocks: usize,
@@ -78,7 +80,7 @@ impl Model {
             }
             (device, _) => device,
         };
-        let runtime = Runtime::load(lib, wanted, config.engine.threads)?;
+        let runtime = Arc::new(Runtime::load(lib, wanted, config.engine.threads)?);
         if wanted != Device::Cpu && runtime.has_cuda() {
             match Self::on(&runtime, pack, Place::Cuda, &config.deepseek) {
                 Ok(model) => return Ok(model),
@@ -91,7 +93,7 @@ impl Model {
 
     /// Loads the pack on `place` and runs its largest step there.
     pub fn on(
-        runtime: &Runtime,
+        runtime: &Arc<Runtime>,
         pack: &Pack,
         place: Place,
         wanted: &Wanted,
@@ -136,7 +138,9 @@ impl Model {
             &geometry,
             pixels,
         )?;
-        let decoder = Decoder::new(Box::new(graph("decoder", &["tokens"])?), element, &geometry);
+        let decoder = graph("decoder", &["tokens"])?;
+        let routers = decoder.named("router.");
+        let decoder = Decoder::new(Box::new(decoder), element, &geometry, routers);
         let mut model = Self {
             geometry,
             tokenizer,
@@ -144,6 +148,7 @@ impl Model {
             decoder,
             device: runtime.device_name(place),
             place,
+            runtime: Arc::clone(runtime),
             limits,
             blocks: 0,
         };
@@ -223,6 +228,20 @@ impl Model {
             .map(drop)
     }
 
+    /// Tokens that the cache holds.
+    pub fn cache_tokens(&self) -> usize {
+        self.blocks * self.geometry.block_tokens
+    }
+
+    /// Bytes of the device's memory in use, by anyone, and in all; `None` on the CPU.
+    pub fn device_memory(&self) -> Option<(usize, usize)> {
+        let memory = match self.place {
+            Place::Cpu => return None,
+            Place::Cuda => self.runtime.device_memory().ok()?,
+        };
+        Some((memory.total.saturating_sub(memory.free), memory.total))
+    }
+
     /// A schedule over the whole cache.
     pub fn schedule(&self) -> Schedule {
         Schedule::new(
@@ -294,6 +313,26 @@ impl Model {
             watch(&step, &chosen);
             out.extend(schedule.advance(&step, &chosen.tokens));
         }
+    }
+
+    /// Computes `requests`, which show no images, with the router's scores of each step.
+    pub fn generate_routed(
+        &mut self,
+        requests: Vec<Request>,
+        watch: &mut dyn FnMut(&Step, &[Vec<f32>]),
+    ) -> Result<(), RunError> {
+        let mut schedule = self.schedule();
+        for request in requests {
+            schedule
+                .enter(request)
+                .map_err(|e| RunError(e.to_string()))?;
+        }
+        while let (Some(step), _) = schedule.plan() {
+            let (chosen, routed) = self.decoder.routed(&step)?;
+            watch(&step, &routed);
+            schedule.advance(&step, &chosen.tokens);
+        }
+        Ok(())
     }
 }
 

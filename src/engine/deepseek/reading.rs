@@ -33,6 +33,7 @@ pub fn reading(
         grounded,
         seconds,
         tokens: Some(tokens),
+        tried: Vec::new(),
     }
 }
 

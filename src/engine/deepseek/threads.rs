@@ -1,4 +1,4 @@
-//! Threads that make views of page images while the model works.
+//! Threads that look at page images and make their views while the model works.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -6,19 +6,18 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::preprocess::{self, Views};
 use super::schedule::Key;
+use super::sight::{Look, Sight};
 use crate::config::Mode;
 use crate::engine::EngineError;
-use crate::pack::Geometry;
 use crate::page::PageImage;
 
 /// Threads at most: one makes the views of an A4 page in some 50 ms, a GPU reads about 23 pages a
 /// second.
 pub const MOST: usize = 4;
 
-/// A page whose views are made, or `None` where that failed.
-pub type Prepared = (Key, Option<Views>);
+/// A page that was looked at, or why that failed.
+pub type Prepared = (Key, Result<Sight, String>);
 
 struct Order {
     key: Key,
@@ -34,21 +33,24 @@ pub struct Preparers {
 }
 
 impl Preparers {
-    pub fn start(count: usize, geometry: &Geometry) -> Result<Self, EngineError> {
+    pub fn start(count: usize, look: Look) -> Result<Self, EngineError> {
+        let look = Arc::new(look);
         let (orders, queue) = unbounded::<Order>();
         let (finished, done) = unbounded();
         let mut threads = Vec::new();
         for _ in 0..count.clamp(1, MOST) {
-            let (queue, finished, geometry) = (queue.clone(), finished.clone(), geometry.clone());
+            let (queue, finished, look) = (queue.clone(), finished.clone(), Arc::clone(&look));
             let thread = std::thread::Builder::new()
                 .name("views".into())
                 .spawn(move || {
                     for Order { key, image, mode } in queue {
                         // A panic costs this page alone; the panic hook has logged it.
-                        let views = catch_unwind(AssertUnwindSafe(|| {
-                            preprocess::prepare(&image, mode, &geometry)
-                        }));
-                        if finished.send((key, views.ok())).is_err() {
+                        let seen = catch_unwind(AssertUnwindSafe(|| look.at(&image, mode)));
+                        let seen = match seen {
+                            Ok(seen) => seen.map_err(|e| e.to_string()),
+                            Err(_) => Err("it failed; the log has the details".into()),
+                        };
+                        if finished.send((key, seen)).is_err() {
                             return;
                         }
                     }
@@ -66,7 +68,7 @@ impl Preparers {
         })
     }
 
-    /// Orders the views of a page; false when the threads have gone.
+    /// Orders a look at a page; false when the threads have gone.
     pub fn order(&self, key: Key, image: Arc<PageImage>, mode: Mode) -> bool {
         self.orders
             .as_ref()

@@ -7,8 +7,8 @@
 mod compose;
 mod detect;
 mod layout;
-mod orientation;
-mod pixels;
+pub(super) mod orientation;
+pub(super) mod pixels;
 mod recognise;
 
 use std::path::Path;
@@ -36,7 +36,7 @@ const DETECT_LONGEST: u32 = 2400;
 /// Recognition sessions side by side at most; each holds its own copy of 21 MB of weights.
 const MAX_RECOGNISERS: usize = 8;
 /// Changes whenever the same page would be read otherwise.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 pub struct Paddle {
     identity: Identity,
@@ -68,6 +68,12 @@ impl Paddle {
             }
         }
         Self::build(&runtime, &pack, Place::Cpu)
+    }
+
+    /// Loads the default pack in `models` on the CPU, whatever else `runtime` is used for.
+    pub fn on_cpu(runtime: &Runtime, models: &Path) -> Result<Self, EngineError> {
+        let pack = Pack::open(&models.join("paddle"), "paddle")?;
+        Self::build(runtime, &pack, Place::Cpu)
     }
 
     fn build(runtime: &Runtime, pack: &Pack, place: Place) -> Result<Self, EngineError> {
@@ -117,7 +123,8 @@ impl Paddle {
         })
     }
 
-    fn read(&mut self, image: &PageImage) -> Result<Reading, RunError> {
+    /// Reads one page.
+    pub fn read(&mut self, image: &PageImage) -> Result<Reading, RunError> {
         let started = Instant::now();
         let dpi = image.dpi;
         let displayed = Pixels::from(image);

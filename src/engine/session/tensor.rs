@@ -50,6 +50,26 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The elements of a tensor of floats as 32-bit ones; none of any other.
+    pub fn to_f32(&self) -> Vec<f32> {
+        match self.data {
+            Data::F32(elements) => elements.to_vec(),
+            Data::Bf16(elements) => elements.iter().map(|v| v.to_f32()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Bytes of all elements.
+    pub fn bytes(&self) -> usize {
+        match self.data {
+            Data::F32(e) => size_of_val(e),
+            Data::Bf16(e) => size_of_val(e),
+            Data::I64(e) => size_of_val(e),
+            Data::I32(e) => size_of_val(e),
+            Data::U8(e) => size_of_val(e),
+        }
+    }
+
     /// The elements of a tensor of 64-bit integers; none of any other.
     pub fn i64(&self) -> &'a [i64] {
         match self.data {

@@ -1,0 +1,63 @@
+//! What is seen of a page before the model: that nothing is on it, that it lies on its side or its
+//! head, and its views. The model invents text for empty pages and reads turned ones wrongly.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::preprocess::{self, Views};
+use crate::config::Mode;
+use crate::engine::blank::is_blank;
+use crate::engine::paddle::orientation::Orientation;
+use crate::engine::paddle::pixels::{Pixels, upright};
+use crate::engine::session::RunError;
+use crate::pack::Geometry;
+use crate::page::{PageImage, Rotation};
+
+/// A page as it was seen.
+pub enum Sight {
+    /// Nothing is on it.
+    Blank,
+    /// Its views, upright; `rotation` says how its content was turned.
+    Page { views: Views, rotation: Rotation },
+}
+
+/// What looking takes.
+pub struct Look {
+    geometry: Geometry,
+    /// Without, pages are taken as they lie.
+    orientation: Option<Mutex<Orientation>>,
+}
+
+impl Look {
+    pub fn new(geometry: &Geometry, orientation: Option<Orientation>) -> Self {
+        Self {
+            geometry: geometry.clone(),
+            orientation: orientation.map(Mutex::new),
+        }
+    }
+
+    pub fn at(&self, image: &PageImage, mode: Mode) -> Result<Sight, RunError> {
+        if is_blank(image) {
+            return Ok(Sight::Blank);
+        }
+        let rotation = match &self.orientation {
+            Some(orientation) => orientation
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .of(&Pixels::from(image))?,
+            None => Rotation::None,
+        };
+        let views = if rotation == Rotation::None {
+            preprocess::prepare(image, mode, &self.geometry)
+        } else {
+            let turned = upright(Pixels::from(image), rotation);
+            let image = PageImage {
+                width: turned.width,
+                height: turned.height,
+                rgb: turned.rgb.into_owned(),
+                dpi: image.dpi,
+            };
+            preprocess::prepare(&image, mode, &self.geometry)
+        };
+        Ok(Sight::Page { views, rotation })
+    }
+}
