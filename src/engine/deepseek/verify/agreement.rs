@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::engine::deepseek::preprocess::View;
+use crate::engine::session::Place;
 
 /// Share of the pixels that may differ, by one grey level.
 const PIXELS: f64 = 1e-3;
@@ -32,6 +33,13 @@ impl Tolerances {
         margin: 0.15,
         fed: true,
     };
+
+    pub fn of(place: Place) -> Self {
+        match place {
+            Place::Cpu => Self::FLOAT32,
+            Place::Cuda => Self::BFLOAT16,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
