@@ -7,6 +7,7 @@ mod model;
 mod process;
 mod retry;
 mod status;
+mod verify;
 mod watch;
 
 use std::path::PathBuf;

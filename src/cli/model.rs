@@ -25,6 +25,8 @@ enum Command {
     Import(Import),
     /// Measure a DeepSeek-OCR pack on this machine
     Bench(super::bench::Arguments),
+    /// Compare a DeepSeek-OCR pack with recorded values, stage by stage
+    Verify(super::verify::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -59,6 +61,7 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
         Command::List => list(&models),
         Command::Import(a) => import(&models, a),
         Command::Bench(a) => super::bench::run(file, a),
+        Command::Verify(a) => super::verify::run(file, a),
     }
 }
 

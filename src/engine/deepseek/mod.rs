@@ -21,6 +21,7 @@ pub mod schedule;
 mod sight;
 mod threads;
 pub mod tokens;
+pub mod verify;
 pub mod vision;
 
 #[cfg(test)]

@@ -135,6 +135,11 @@ impl Tokenizer {
             .collect()
     }
 
+    /// The id of a token, by its text.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
     /// The tokens of a prompt and a page's views. The views stand in place of the first `<image>`,
     /// before everything where there is none; any further one is left out.
     pub fn prompt(&self, text: &str, views: &Views) -> Prompt {
