@@ -232,7 +232,7 @@ pub struct DeepSeek {
     pub cache_tokens: usize,
     /// Pages decoded together at most.
     pub sequences: usize,
-    /// Tokens of one step at most; 0: 8192 on CUDA, 256 on the CPU.
+    /// Tokens of one step at most, though never fewer than pages; 0: 8192 on CUDA, 256 on the CPU.
     pub step_tokens: usize,
 }
 

@@ -1,7 +1,7 @@
-//! ONNX Runtime: this file and [`run`] are the only ones that name `ort`. Loads the library once,
-//! chooses the device, runs graphs on named tensors.
+//! ONNX Runtime: this file and `session/run.rs` are the only ones that name `ort`. Loads the
+//! library once, chooses the device, runs graphs on named tensors.
 //!
-//! [`tensor`] holds the seam ([`Graph`]) behind which engines see none of this.
+//! Engines see none of this: they know [`Graph`].
 
 mod cuda;
 mod run;

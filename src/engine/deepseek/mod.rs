@@ -229,7 +229,9 @@ impl DeepSeek {
             }
             None => {}
         }
-        while let Some(ready) = self.preparers.next(false) {
+        while self.prepared.len() < AHEAD
+            && let Some(ready) = self.preparers.next(false)
+        {
             self.prepared.push_back(ready);
         }
         let room = self.model.vision.pixels();

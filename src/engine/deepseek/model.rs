@@ -88,6 +88,12 @@ impl Model {
                 Err(e) => tracing::warn!("CUDA cannot be used, reading on the CPU: {e}"),
             }
         }
+        if wanted == Device::Auto && !runtime.has_cuda() {
+            tracing::info!(
+                "no library for CUDA under {}: reading on the CPU",
+                lib.display()
+            );
+        }
         Self::on(&runtime, pack, Place::Cpu, &config.deepseek)
     }
 
@@ -120,10 +126,16 @@ impl Model {
             (0, Place::Cuda) => CUDA_STEP_TOKENS,
             (n, _) => n,
         };
+        let cpu_blocks = wanted.cache_tokens.div_ceil(geometry.block_tokens.max(1));
+        let sequences = match place {
+            // A page has two blocks at least: more pages would only hold their images in memory.
+            Place::Cpu => wanted.sequences.min(cpu_blocks / 2).max(1),
+            Place::Cuda => wanted.sequences,
+        };
         let limits = Limits {
-            sequences: wanted.sequences,
+            sequences,
             // Every sequence that decodes has its place in a step.
-            step_tokens: step_tokens.max(wanted.sequences),
+            step_tokens: step_tokens.max(sequences),
             scores: match place {
                 Place::Cpu => CPU_SCORES / (geometry.heads * size_of::<f32>()).max(1),
                 Place::Cuda => usize::MAX,
@@ -157,9 +169,7 @@ impl Model {
             why: e.0,
         };
         match place {
-            Place::Cpu => model
-                .keep(model.needed(wanted.cache_tokens))
-                .map_err(failed)?,
+            Place::Cpu => model.keep(cpu_blocks).map_err(failed)?,
             Place::Cuda => {
                 model.fill(wanted.mode).map_err(failed)?;
                 let memory = runtime.device_memory()?;

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::schedule::Key;
 use super::sight::{Look, Sight};
@@ -16,6 +16,9 @@ use crate::page::PageImage;
 /// second.
 pub const MOST: usize = 4;
 
+/// Pages whose views wait to be taken at most, beside one a thread: 10 MB each with tiles.
+const READY: usize = 4;
+
 /// A page that was looked at, or why that failed.
 pub type Prepared = (Key, Result<Sight, String>);
 
@@ -25,10 +28,12 @@ struct Order {
     mode: Mode,
 }
 
-/// The threads; they end when this is dropped. Whoever orders bounds how many pages are under way.
+/// The threads; they end when this is dropped. They wait while [`READY`] pages are not taken, so
+/// that orders cost no memory beside the page images themselves.
 pub struct Preparers {
     orders: Option<Sender<Order>>,
-    done: Receiver<Prepared>,
+    /// `None` only while this is dropped: a thread that waits for its result to be taken goes on.
+    done: Option<Receiver<Prepared>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -36,7 +41,7 @@ impl Preparers {
     pub fn start(count: usize, look: Look) -> Result<Self, EngineError> {
         let look = Arc::new(look);
         let (orders, queue) = unbounded::<Order>();
-        let (finished, done) = unbounded();
+        let (finished, done) = bounded(READY);
         let mut threads = Vec::new();
         for _ in 0..count.clamp(1, MOST) {
             let (queue, finished, look) = (queue.clone(), finished.clone(), Arc::clone(&look));
@@ -63,7 +68,7 @@ impl Preparers {
         }
         Ok(Self {
             orders: Some(orders),
-            done,
+            done: Some(done),
             threads,
         })
     }
@@ -77,10 +82,11 @@ impl Preparers {
 
     /// The next page that is ready; waits for one if `wait`.
     pub fn next(&self, wait: bool) -> Option<Prepared> {
+        let done = self.done.as_ref()?;
         if wait {
-            self.done.recv().ok()
+            done.recv().ok()
         } else {
-            self.done.try_recv().ok()
+            done.try_recv().ok()
         }
     }
 }
@@ -88,6 +94,7 @@ impl Preparers {
 impl Drop for Preparers {
     fn drop(&mut self) {
         self.orders = None;
+        self.done = None;
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }

@@ -240,7 +240,9 @@ fn tables(path: &Path, geometry: &Geometry) -> Result<BTreeMap<usize, [Table; 3]
     let bytes = std::fs::read(path).map_err(|e| fault(e.to_string()))?;
     let stored = SafeTensors::deserialize(&bytes).map_err(|e| fault(e.to_string()))?;
     let mut out = BTreeMap::new();
-    for name in stored.names() {
+    let mut names = stored.names();
+    names.sort_unstable();
+    for name in names {
         let Some(side) = name
             .strip_prefix(TABLES[0])
             .and_then(|n| n.strip_prefix('.')?.parse::<usize>().ok())
@@ -405,6 +407,7 @@ mod tests {
                 .to_string()
         };
         assert!(fault(&geometry()).contains("sam_relative.128"));
+        positions(folder.path(), "");
         let mut other = geometry();
         other.clip_width = 5;
         assert!(
