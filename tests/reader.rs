@@ -1,171 +1,262 @@
-//! The whole program with a model that reads: PDF files of the cards under `tests/data/tiny-reader`
-//! become words, boxes and pictures, rendered at 144 pixels per inch.
+//! The whole route with a vision-language model that reads: PDF files of drawn cards in, Markdown,
+//! boxes and pictures out, held against what was drawn.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
-use std::ops::ControlFlow;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use dropleaf::config::Config;
-use dropleaf::import::{self, Options};
-use dropleaf::pack::Storage;
-use dropleaf::page::{PageBox, parse_grounded};
-use support::Place;
+use dropleaf::page::{GroundedBlock, PageBox, SEPARATOR, parse_grounded};
 
-/// Overlap (intersection over union) of a box with the truth: of each, and in the mean.
-const LEAST: f64 = 0.7;
-const MEAN: f64 = 0.95;
+const PROGRAM: &str = env!("CARGO_BIN_EXE_dropleaf");
+/// Overlap (intersection over union) of boxes with those that were drawn: in the mean, and of each.
+const MEAN_OVERLAP: f64 = 0.95;
+const LEAST_OVERLAP: f64 = 0.7;
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny-reader")
 }
 
-/// A PDF of one page that shows a picture, two pixels a point.
-fn pdf(picture: &image::RgbImage) -> Vec<u8> {
-    let (width, height) = picture.dimensions();
-    let page = format!("{} {}", f64::from(width) / 2.0, f64::from(height) / 2.0);
-    let show = format!("q {} cm /I Do Q", page.replace(' ', " 0 0 ") + " 0 0");
-    let image = format!(
-        "<< /Type /XObject /Subtype /Image /Width {width} /Height {height} /BitsPerComponent 8 \
-         /ColorSpace /DeviceRGB /Length {} >>\nstream\n",
-        picture.as_raw().len()
-    );
-    let objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>".to_vec(),
-        b"<< /Type /Pages /Count 1 /Kids [3 0 R] >>".to_vec(),
-        format!(
-            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {page}] /Contents 5 0 R \
-             /Resources << /XObject << /I 4 0 R >> >> >>"
-        )
-        .into_bytes(),
-        [image.as_bytes(), picture.as_raw(), b"\nendstream"].concat(),
-        format!("<< /Length {} >>\nstream\n{show}\nendstream", show.len()).into_bytes(),
-    ];
-    let mut out = b"%PDF-1.4\n".to_vec();
-    let mut places = String::new();
-    for (i, object) in objects.iter().enumerate() {
-        places += &format!("{:010} 00000 n \n", out.len());
-        out.extend(format!("{} 0 obj\n", i + 1).bytes());
-        out.extend(object);
-        out.extend(b"\nendobj\n");
+/// A card: its picture, and the grounded text of what was drawn.
+struct Card {
+    name: String,
+    picture: image::RgbImage,
+    truth: Vec<GroundedBlock>,
+}
+
+fn cards() -> Vec<Card> {
+    let text = std::fs::read_to_string(data().join("cards.json")).unwrap();
+    let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let cards: Vec<Card> = all["cards"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|card| {
+            let file = card["file"].as_str().unwrap();
+            let truth = card["truth"].as_str().unwrap();
+            Card {
+                name: Path::new(file)
+                    .file_stem()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .into(),
+                picture: image::open(data().join(file)).unwrap().to_rgb8(),
+                truth: parse_grounded(&truth.replace("<｜end▁of▁sentence｜>", "")),
+            }
+        })
+        .collect();
+    assert_eq!(cards.len(), 12);
+    cards
+}
+
+/// A PDF whose pages are the pictures, at 144 pixels per inch: rendered so, they come out as they
+/// are.
+fn pdf(pictures: &[&image::RgbImage]) -> Vec<u8> {
+    let mut objects: Vec<Vec<u8>> = vec![b"<</Type/Catalog/Pages 2 0 R>>".to_vec(), Vec::new()];
+    let mut kids = String::new();
+    for picture in pictures {
+        let first = objects.len() + 1;
+        write!(kids, "{first} 0 R ").unwrap();
+        let (w, h) = picture.dimensions();
+        let (pw, ph) = (f64::from(w) / 2.0, f64::from(h) / 2.0);
+        objects.push(
+            format!(
+                "<</Type/Page/Parent 2 0 R/MediaBox[0 0 {pw} {ph}]/Contents {} 0 R\
+                 /Resources<</XObject<</P {} 0 R>>>>>>",
+                first + 1,
+                first + 2
+            )
+            .into_bytes(),
+        );
+        let content = format!("{pw} 0 0 {ph} 0 0 cm /P Do");
+        objects.push(stream("", content.as_bytes()));
+        let attributes = format!(
+            "/Type/XObject/Subtype/Image/Width {w}/Height {h}/ColorSpace/DeviceRGB/BitsPerComponent 8"
+        );
+        objects.push(stream(&attributes, picture.as_raw()));
     }
-    let table = out.len();
-    out.extend(
-        format!(
-            "xref\n0 6\n0000000000 65535 f \n{places}trailer\n<< /Size 6 /Root 1 0 R >>\n\
-             startxref\n{table}\n%%EOF\n"
-        )
-        .bytes(),
+    objects[1] = format!("<</Type/Pages/Count {}/Kids[{kids}]>>", pictures.len()).into_bytes();
+    let mut out = b"%PDF-1.4\n".to_vec();
+    let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
+    for (i, object) in objects.iter().enumerate() {
+        writeln!(table, "{:010} 00000 n ", out.len()).unwrap();
+        out.extend_from_slice(format!("{} 0 obj\n", i + 1).as_bytes());
+        out.extend_from_slice(object);
+        out.extend_from_slice(b"\nendobj\n");
+    }
+    let start = out.len();
+    let trailer = format!(
+        "{table}trailer\n<</Size {}/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n",
+        objects.len() + 1
     );
+    out.extend_from_slice(trailer.as_bytes());
     out
 }
 
+fn stream(attributes: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut object = format!("<<{attributes}/Length {}>>\nstream\n", bytes.len()).into_bytes();
+    object.extend_from_slice(bytes);
+    object.extend_from_slice(b"\nendstream");
+    object
+}
+
+/// A data folder with this machine's libraries and default model, and the reader's pack.
+fn installed(work: &Path) -> PathBuf {
+    let mut config = Config::default();
+    config.folders.fill().unwrap();
+    let folder = work.join("data");
+    std::fs::create_dir_all(folder.join("models")).unwrap();
+    for part in ["lib", "models/paddle"] {
+        let from = config.folders.data.join(part);
+        std::os::unix::fs::symlink(from, folder.join(part)).unwrap();
+    }
+    let ran = Command::new(PROGRAM)
+        .env("DROPLEAF_DATA", &folder)
+        .args(["model", "import"])
+        .arg(data())
+        .output()
+        .unwrap();
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    folder
+}
+
 fn overlap(a: PageBox, b: PageBox) -> f64 {
-    let length = |from: u16, to: u16| f64::from(to.saturating_sub(from));
-    let area = |r: PageBox| length(r.x1, r.x2) * length(r.y1, r.y2);
-    let common = length(a.x1.max(b.x1), a.x2.min(b.x2)) * length(a.y1.max(b.y1), a.y2.min(b.y2));
-    common / (area(a) + area(b) - common)
+    let side = |a1: u16, a2: u16, b1: u16, b2: u16| {
+        (f64::from(a2.min(b2)) - f64::from(a1.max(b1)) + 1.0).max(0.0)
+    };
+    let area = |b: PageBox| f64::from(b.x2 - b.x1 + 1) * f64::from(b.y2 - b.y1 + 1);
+    let both = side(a.x1, a.x2, b.x1, b.x2) * side(a.y1, a.y2, b.y1, b.y2);
+    both / (area(a) + area(b) - both)
+}
+
+/// Compares a page with its card; returns the overlaps of its boxes.
+fn compare(card: &Card, page: &[GroundedBlock]) -> Vec<f64> {
+    let said = |blocks: &[GroundedBlock]| -> Vec<(String, String)> {
+        blocks
+            .iter()
+            .map(|b| {
+                let label = b.mark.as_ref().map_or("", |m| m.0.as_str());
+                (label.to_owned(), b.content.clone())
+            })
+            .collect()
+    };
+    assert_eq!(said(page), said(&card.truth), "{}", card.name);
+    let pairs = page.iter().zip(&card.truth);
+    pairs
+        .flat_map(|(a, b)| {
+            let (a, b) = (&a.mark.as_ref().unwrap().1, &b.mark.as_ref().unwrap().1);
+            assert_eq!(a.len(), b.len(), "{}", card.name);
+            a.iter().zip(b).map(|(&a, &b)| overlap(a, b))
+        })
+        .collect()
+}
+
+fn assert_overlaps(overlaps: &[f64]) {
+    let mean = overlaps.iter().sum::<f64>() / overlaps.len() as f64;
+    let least = overlaps.iter().copied().fold(1.0, f64::min);
+    println!(
+        "{} boxes, overlap {mean:.4}, least {least:.4}",
+        overlaps.len()
+    );
+    assert!(mean >= MEAN_OVERLAP, "mean overlap {mean}");
+    assert!(least >= LEAST_OVERLAP, "least overlap {least}");
+}
+
+/// Reads each card as a document of its own and all as one, and looks at every output.
+fn cards_are_read(device: &str) {
+    let work = tempfile::tempdir().unwrap();
+    let installation = installed(work.path());
+    let (input, out) = (work.path().join("input"), work.path().join("out"));
+    std::fs::create_dir(&input).unwrap();
+    let cards = cards();
+    let pictures: Vec<_> = cards.iter().map(|c| &c.picture).collect();
+    for card in &cards {
+        let file = input.join(format!("{}.pdf", card.name));
+        std::fs::write(file, pdf(&[&card.picture])).unwrap();
+    }
+    std::fs::write(input.join("all.pdf"), pdf(&pictures)).unwrap();
+    let settings = work.path().join("dropleaf.toml");
+    let state = work.path().join("state");
+    std::fs::write(
+        &settings,
+        format!("[folders]\nstate = \"{}\"\n", state.display()),
+    )
+    .unwrap();
+    let ran = Command::new(PROGRAM)
+        .env("DROPLEAF_DATA", &installation)
+        .arg("--config")
+        .arg(&settings)
+        .arg("process")
+        .arg(&input)
+        .arg("--out")
+        .arg(&out)
+        .args(["--engine", "deepseek-ocr", "--model", "tiny-reader"])
+        .args(["--device", device])
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(0), "{words}");
+
+    let read = |path: &str| std::fs::read_to_string(out.join(path)).unwrap();
+    let mut overlaps = Vec::new();
+    let whole = read("all/all_det.mmd");
+    let pages: Vec<&str> = whole.split(SEPARATOR).collect();
+    assert_eq!(pages.len(), cards.len() + 1);
+    let mut figures = 0;
+    for (number, (card, page)) in cards.iter().zip(pages).enumerate() {
+        let found = compare(card, &parse_grounded(page));
+        let alone = read(&format!("{0}/{0}_det.mmd", card.name));
+        compare(card, &parse_grounded(alone.trim_end_matches(SEPARATOR)));
+        let markdown = read(&format!("{0}/{0}.mmd", card.name));
+        let mut nth = 0;
+        for (block, overlap) in card.truth.iter().zip(&found) {
+            let (label, boxes) = block.mark.as_ref().unwrap();
+            if label != "image" {
+                assert!(markdown.contains(block.content.trim()), "{markdown}");
+                continue;
+            }
+            let link = format!("![](images/0_{nth}.jpg)");
+            assert!(markdown.contains(&link), "{markdown}");
+            let crop = out.join(&card.name).join(format!("images/0_{nth}.jpg"));
+            let crop = image::open(crop).unwrap();
+            let (w, h) = card.picture.dimensions();
+            let [x1, y1, x2, y2] = boxes[0].pixels(w, h);
+            let drawn = f64::from((x2 - x1) * (y2 - y1));
+            let cut = f64::from(crop.width() * crop.height());
+            assert!(
+                (cut / drawn - 1.0).abs() < 1.0 - overlap + 0.1,
+                "{cut} of {drawn}"
+            );
+            assert!(out.join(format!("all/images/{number}_{nth}.jpg")).is_file());
+            nth += 1;
+            figures += 1;
+        }
+        overlaps.extend(found);
+        assert!(!markdown.contains("<|"), "{markdown}");
+    }
+    assert!(figures > 0, "no card has a picture");
+    assert_overlaps(&overlaps);
+    let report: serde_json::Value = serde_json::from_str(&read("all/all.json")).unwrap();
+    assert_eq!(report["page_status"]["ok"], 12, "{report}");
+    assert_eq!(report["engine"], "deepseek-ocr");
+    let place = report["device"].as_str().unwrap().to_lowercase();
+    assert!(place.starts_with(device), "{place}");
+    assert!(out.join("all/all_layouts.pdf").is_file());
 }
 
 #[test]
-fn cards_become_words_boxes_and_pictures() {
-    let place = Place::new();
-    let folder = |path: &str| place.at(path).display().to_string();
-    let mut defaults = Config::default();
-    defaults.folders.fill().unwrap();
-    std::fs::create_dir_all(place.at("data/models")).unwrap();
-    let linked = |what: &str| {
-        let from = defaults.folders.data.join(what);
-        std::os::unix::fs::symlink(from, place.at("data").join(what)).unwrap();
-    };
-    linked("lib");
-    linked("models/paddle");
-    let options = Options {
-        name: None,
-        storage: Storage::F32,
-        licence: None,
-        replace: false,
-    };
-    let models = place.at("data/models");
-    import::import(&data(), &models, &options, &mut |_, _| {
-        ControlFlow::Continue(())
-    })
-    .unwrap();
+fn cards_are_read_on_the_cpu() {
+    cards_are_read("cpu");
+}
 
-    let cards = std::fs::read(data().join("cards.json")).unwrap();
-    let cards: serde_json::Value = serde_json::from_slice(&cards).unwrap();
-    let cards = cards["cards"].as_array().unwrap();
-    assert_eq!(cards.len(), 12);
-    for (i, card) in cards.iter().enumerate() {
-        let picture = image::open(data().join(card["file"].as_str().unwrap())).unwrap();
-        place.old(&format!("card{i}.pdf"), &pdf(&picture.to_rgb8()));
-    }
-    let (input, output) = (folder("inbox"), folder("read"));
-    let ran = place
-        .command(&["process", &input, "--out", &output])
-        .args(["--engine", "deepseek-ocr", "--model", "tiny-reader"])
-        .args([
-            "--device", "cpu", "--mode", "gundam", "--prompt", "markdown",
-        ])
-        .env("DROPLEAF_DATA", place.at("data"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-    assert_eq!(ran.status.code(), Some(0), "{said}");
-
-    let mut overlaps = Vec::new();
-    for (i, card) in cards.iter().enumerate() {
-        let read = |name: String| {
-            let path = place.at("read").join(format!("card{i}")).join(name);
-            std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-        };
-        let text = |name: String| String::from_utf8(read(name)).unwrap();
-        let truth = card["truth"]
-            .as_str()
-            .unwrap()
-            .replace("<｜end▁of▁sentence｜>", "");
-        let grounded = text(format!("card{i}_det.mmd"));
-        let grounded = grounded.split("\n<---").next().unwrap();
-        let (found, wanted) = (parse_grounded(grounded), parse_grounded(&truth));
-        assert_eq!(found.len(), wanted.len(), "card {i}: {grounded}");
-        let mut pictures = 0;
-        let markdown = text(format!("card{i}.mmd"));
-        for (found, wanted) in found.iter().zip(&wanted) {
-            let (label, boxes) = found.mark.as_ref().unwrap();
-            let (wanted_label, wanted_boxes) = wanted.mark.as_ref().unwrap();
-            assert_eq!(label, wanted_label, "card {i}");
-            assert_eq!(found.content.trim(), wanted.content.trim(), "card {i}");
-            assert!(
-                markdown.contains(wanted.content.trim()),
-                "card {i}: {markdown}"
-            );
-            let overlap = overlap(boxes[0], wanted_boxes[0]);
-            assert!(overlap >= LEAST, "card {i} {label}: {overlap}");
-            overlaps.push(overlap);
-            if label == "image" {
-                let crop = image::load_from_memory(&read(format!("images/0_{pictures}.jpg")));
-                let crop = crop.unwrap();
-                let share = |from: u16, to: u16, size: &serde_json::Value| {
-                    f64::from(to - from) / 999.0 * size.as_f64().unwrap()
-                };
-                let (at, size) = (boxes[0], &card["size"]);
-                let width = share(at.x1, at.x2, &size[0]);
-                let height = share(at.y1, at.y2, &size[1]);
-                assert!((f64::from(crop.width()) - width).abs() <= 2.0, "card {i}");
-                assert!((f64::from(crop.height()) - height).abs() <= 2.0, "card {i}");
-                assert!(
-                    markdown.contains(&format!("images/0_{pictures}.jpg")),
-                    "{markdown}"
-                );
-                pictures += 1;
-            }
-        }
-        let report: serde_json::Value =
-            serde_json::from_str(&text(format!("card{i}.json"))).unwrap();
-        assert_eq!(report["page_status"]["ok"], 1, "card {i}: {report}");
-    }
-    let mean = overlaps.iter().sum::<f64>() / overlaps.len() as f64;
-    println!("{} boxes, overlap {mean:.3} in the mean", overlaps.len());
-    assert!(mean >= MEAN, "{mean}");
+#[test]
+#[ignore = "needs an NVIDIA GPU and packaging/fetch-assets --cuda"]
+fn cards_are_read_on_cuda() {
+    cards_are_read("cuda");
 }

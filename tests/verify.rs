@@ -9,7 +9,9 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use dropleaf::config::{Config, Device};
 use dropleaf::engine::deepseek::model::Model;
-use dropleaf::engine::deepseek::verify::{Agreement, Row, Set, Summary, VerifyError, compare};
+use dropleaf::engine::deepseek::verify::{
+    Agreement, Row, Set, Summary, Tolerances, VerifyError, compare,
+};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde_json::{Value, json};
@@ -193,6 +195,10 @@ impl Changed {
     }
 
     fn compare(&self, model: &mut Model) -> (Vec<Row>, Summary) {
+        self.compare_within(model, Tolerances::FLOAT32)
+    }
+
+    fn compare_within(&self, model: &mut Model, within: Tolerances) -> (Vec<Row>, Summary) {
         let views = self.values.iter().map(|(name, (dtype, shape, bytes))| {
             (
                 name.clone(),
@@ -203,7 +209,7 @@ impl Changed {
         std::fs::write(self.folder.path().join("reference.safetensors"), bytes).unwrap();
         let set = Set::open(self.folder.path()).unwrap();
         let mut rows = Vec::new();
-        let summary = compare(model, &set, &mut |row| rows.push(row.clone())).unwrap();
+        let summary = compare(model, &set, within, &mut |row| rows.push(row.clone())).unwrap();
         (rows, summary)
     }
 
@@ -270,6 +276,25 @@ fn each_fault_is_found_where_it_is() {
         ["tokens (no margin of 0.001 or more)"]
     );
 
+    // As on CUDA: the recorded tokens are fed, so that one other token is one other token.
+    let mut changed = Changed::new("tiny-deepseek-ocr", "page", "page.png");
+    let fed = |changed: &Changed, model: &mut Model| {
+        let (rows, _) = changed.compare_within(model, Tolerances::BFLOAT16);
+        let of = rows.into_iter().find(|row| row.stage == "tokens");
+        match of.map(|row| row.agreement) {
+            Some(Agreement::Tokens(tokens)) => (tokens.compared, tokens.equal, tokens.up_to),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (compared, equal, up_to) = fed(&changed, &mut model);
+    assert!(compared > 10 && compared < 160, "{compared}");
+    assert_eq!((equal, up_to), (compared, 160));
+    changed.f32("page.margins", |m| m[1] = 1.0);
+    changed.id("page.tokens", 1);
+    let (now, equal, up_to) = fed(&changed, &mut model);
+    assert!(equal < now && equal > compared / 2, "{equal} of {now}");
+    assert_eq!(up_to, 1);
+
     // A view: a few pixels by one level are no fault, more are.
     let repaint = |count: u32| {
         let changed = card();
@@ -314,6 +339,6 @@ fn each_fault_is_found_where_it_is() {
     let bytes = std::fs::read(data("tiny-deepseek-ocr").join("reference.safetensors")).unwrap();
     std::fs::write(changed.folder.path().join("reference.safetensors"), bytes).unwrap();
     let set = Set::open(changed.folder.path()).unwrap();
-    let refused = compare(&mut model, &set, &mut |_| {});
+    let refused = compare(&mut model, &set, Tolerances::FLOAT32, &mut |_| {});
     assert!(matches!(refused, Err(VerifyError::Set(e)) if e.to_string().contains("rule")));
 }

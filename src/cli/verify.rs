@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{CONFIGURATION, DeviceName, Failure, SOME_FAILED};
 use crate::engine::deepseek::model::Model;
-use crate::engine::deepseek::verify::{self, Row, Set, SetError, Summary, VerifyError};
+use crate::engine::deepseek::verify::{self, Row, Set, SetError, Summary, Tolerances, VerifyError};
 use crate::pack::{DEEPSEEK_OCR, MANIFEST, Pack};
 
 /// Tokens of the cache for a set that does not say how long its answers are.
@@ -50,7 +50,8 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     );
     println!();
     line("case", "stage", "found", "tolerance", "");
-    let summary = verify::compare(&mut model, &set, &mut tell)?;
+    let tolerances = Tolerances::of(model.place);
+    let summary = verify::compare(&mut model, &set, tolerances, &mut tell)?;
     report(&summary);
     Ok(if summary.out > 0 { SOME_FAILED } else { 0 })
 }

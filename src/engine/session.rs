@@ -101,7 +101,10 @@ impl Runtime {
             if device.is_none() && wanted == Device::Cuda {
                 return Err(EngineError::Config {
                     what: "engine.device = \"cuda\"".into(),
-                    why: format!("CUDA's runtime library is not in {}", folder.display()),
+                    why: format!(
+                        "CUDA's runtime library is neither in {} nor on the system",
+                        folder.display()
+                    ),
                     hint: "run packaging/fetch-assets --cuda".into(),
                 });
             }

@@ -8,6 +8,9 @@ use std::path::Path;
 
 use libloading::Library;
 
+/// CUDA's runtime library in the version that the runtime was built for.
+const SYSTEM: &str = "libcudart.so.13";
+
 /// Memory of the device, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
@@ -20,7 +23,8 @@ pub struct Cuda {
 }
 
 impl Cuda {
-    /// Opens CUDA's runtime library (`libcudart.so.*`) in `folder`; `None` when it is not there.
+    /// Opens CUDA's runtime library (`libcudart.so.*`) in `folder`, else where the system's loader
+    /// finds it; `None` when it is nowhere.
     pub fn open(folder: &Path) -> Option<Self> {
         let mut files: Vec<_> = std::fs::read_dir(folder)
             .ok()?
@@ -34,7 +38,9 @@ impl Cuda {
             .collect();
         files.sort();
         // SAFETY: NVIDIA's library runs no code at loading that asks for more than a process.
-        let runtime = unsafe { Library::new(files.first()?) }.ok()?;
+        let open = |path: &Path| unsafe { Library::new(path) }.ok();
+        files.push(SYSTEM.into());
+        let runtime = files.iter().find_map(|path| open(path))?;
         Some(Self { runtime })
     }
 

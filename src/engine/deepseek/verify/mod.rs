@@ -17,7 +17,7 @@ use super::preprocess::{self, Views};
 use super::schedule::{Finished, Request, Settings};
 use super::tokens::{FIRST_ROW, Prompt};
 use super::vision::Rows;
-use crate::engine::session::{Place, RunError};
+use crate::engine::session::RunError;
 use crate::pack::Geometry;
 
 pub use self::agreement::{Agreement, Tolerances};
@@ -71,10 +71,12 @@ pub fn tokens_needed(set: &Set) -> Result<usize, SetError> {
     Ok(most)
 }
 
-/// Compares everything that `set` has; `tell` sees each stage when it is done.
+/// Compares everything that `set` has; `tell` sees each stage when it is done. `tolerances`: those
+/// of the model's place, or others.
 pub fn compare(
     model: &mut Model,
     set: &Set,
+    tolerances: Tolerances,
     tell: &mut dyn FnMut(&Row),
 ) -> Result<Summary, VerifyError> {
     let geometry = set.geometry(&model.geometry)?;
@@ -96,10 +98,6 @@ pub fn compare(
         }
     }
     let values = set.values()?;
-    let tolerances = match model.place {
-        Place::Cpu => Tolerances::FLOAT32,
-        Place::Cuda => Tolerances::BFLOAT16,
-    };
     let mut comparison = Comparison {
         model,
         set,
