@@ -33,7 +33,7 @@ impl Numbers {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -43,7 +43,7 @@ impl Numbers {
     /// Token ids below `vocabulary`.
     pub fn tokens(&mut self, count: usize, vocabulary: usize) -> Vec<u32> {
         (0..count)
-            .map(|_| (self.next() >> 32) as u32 % vocabulary.max(1) as u32)
+            .map(|_| (self.draw() >> 32) as u32 % vocabulary.max(1) as u32)
             .collect()
     }
 }
@@ -123,22 +123,19 @@ pub fn decode(
     })
 }
 
-/// Counts the experts of a few steps, in a run of its own: fetching the router's scores takes time.
+/// Counts the experts of the steps in which all decode, in a run of its own: fetching the router's scores takes time.
 fn experts(
     model: &mut Model,
-    mut requests: Vec<Request>,
+    requests: Vec<Request>,
     sequences: usize,
 ) -> Result<Option<f64>, RunError> {
     if model.decoder.routers().is_empty() {
         return Ok(None);
     }
-    for request in &mut requests {
-        request.forced.truncate(3);
-    }
     let (count, chosen) = (model.geometry.experts, model.geometry.experts_per_token);
     let (mut used, mut layers) = (0, 0);
     model.generate_routed(requests, &mut |step, routed| {
-        if step.tokens() != sequences {
+        if step.tokens() != sequences || step.sequences() != sequences {
             return;
         }
         for scores in routed {
@@ -238,7 +235,7 @@ fn noise(width: u32, height: u32) -> PageImage {
     let mut image = made_up_page(width, height);
     let mut numbers = Numbers::new(7);
     for block in image.rgb.chunks_mut(48) {
-        block.fill((numbers.next() >> 56) as u8);
+        block.fill((numbers.draw() >> 56) as u8);
     }
     image
 }
