@@ -330,8 +330,28 @@ fn gated_mlp(
     g.product(plan, x, &format!("{name}.down_proj"), &[hidden, width])
 }
 
-/// The chosen experts' outputs, weighted by the gate, and the shared experts'. The gate's numbers,
-/// before the softmax, are the output `router.<layer>`, for measurements.
+/// What the gate says of each expert, before the softmax; an output, too, for measurements. The
+/// published gate computes in 32 bits (`MoEGate`). `MoE` takes it in the graph's type: as logarithms
+/// of shares the numbers of the best experts are near 0, where bfloat16 is finest.
+fn gate(
+    g: &mut Graph,
+    plan: &mut Plan,
+    name: &str,
+    weight: &[u64],
+    layer: u64,
+    x: Value,
+) -> Result<Value, ImportError> {
+    let scores = g.product_in_32_bits(plan, x, &format!("{name}.gate"), weight)?;
+    let shape = [Dim::Free("tokens"), Dim::Fixed(weight[0])];
+    g.output(&format!("router.{layer}"), scores, DType::F32, &shape);
+    if g.compute() == DType::F32 {
+        return Ok(scores);
+    }
+    let shares = g.node("LogSoftmax", &[scores]).int("axis", -1).one();
+    Ok(g.cast(shares, g.compute()))
+}
+
+/// The chosen experts' outputs, weighted by the gate, and the shared experts'.
 fn experts(
     g: &mut Graph,
     plan: &mut Plan,
@@ -364,9 +384,7 @@ fn experts(
         &[count, hidden, width],
     )?;
     let [gate_up, down] = [gate_up, down].map(|w| g.weight(&w));
-    let router = g.product(plan, x, &format!("{name}.gate"), &[count, hidden])?;
-    let shape = [Dim::Free("tokens"), Dim::Fixed(count)];
-    g.output(&format!("router.{layer}"), router, g.compute(), &shape);
+    let router = g.within("gate", |g| gate(g, plan, &name, &[count, hidden], layer, x))?;
     // swiglu with these numbers is silu(gate) * up; fusion 1: rows of gate and up in turn.
     let mut chosen = g
         .contrib("MoE", &[x, router, gate_up, Value::NONE, down])
@@ -404,13 +422,7 @@ fn head(
     let (x, _) = skip_norm(g, plan, model, "model.norm.weight", x, residual)?;
     // In 32 bits on CUDA too: logits of 16 to 32 in bfloat16 are steps of 0.125, so that the best
     // two would often be equal. The factors are bfloat16 still, so TensorFloat-32 loses nothing.
-    let part = Part::whole("lm_head.weight", &[model.vocabulary, model.hidden]);
-    let weight = plan.beside("lm_head.transposed", vec![part])?;
-    let [x, weight] = [x, g.weight(&weight)].map(|v| match g.compute() {
-        DType::F32 => v,
-        _ => g.cast(v, DType::F32),
-    });
-    let logits = g.matmul(x, weight);
+    let logits = g.product_in_32_bits(plan, x, "lm_head", &[model.vocabulary, model.hidden])?;
     let logits = g
         .node("ScatterND", &[logits, inputs.ban_rows, inputs.ban_values])
         .text("reduction", "add")

@@ -4,7 +4,7 @@
 //! through a [`Plan`], so that a missing or misshapen tensor is an error where it is used.
 
 use super::error::ImportError;
-use super::graph::{Graph, Value};
+use super::graph::{DType, Graph, Value};
 use super::plan::{Part, Plan};
 
 impl Graph {
@@ -151,6 +151,24 @@ impl Graph {
         let part = Part::whole(name.as_str(), weight);
         let weight = plan.beside(&format!("{name}.transposed"), vec![part])?;
         let weight = self.weight(&weight);
+        Ok(self.matmul(x, weight))
+    }
+
+    /// The same, computed in 32 bits whatever the graph computes in, and left so.
+    pub fn product_in_32_bits(
+        &mut self,
+        plan: &mut Plan,
+        x: Value,
+        name: &str,
+        weight: &[u64],
+    ) -> Result<Value, ImportError> {
+        let name = format!("{name}.weight");
+        let part = Part::whole(name.as_str(), weight);
+        let weight = plan.beside(&format!("{name}.transposed"), vec![part])?;
+        let [x, weight] = [x, self.weight(&weight)].map(|v| match self.compute() {
+            DType::F32 => v,
+            _ => self.cast(v, DType::F32),
+        });
         Ok(self.matmul(x, weight))
     }
 
