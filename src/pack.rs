@@ -127,6 +127,10 @@ impl Geometry {
         let multiple = |side: usize| side.is_multiple_of(self.view_stride);
         if sizes.contains(&0) {
             Some("a size under [deepseek] is 0")
+        } else if !PATCHES.contains(&self.sam_patch) {
+            Some("sam_patch must be 8 to 64")
+        } else if self.max_tiles > MOST_TILES {
+            Some("max_tiles must be 64 at most")
         } else if self.min_tiles > self.max_tiles {
             Some("min_tiles is above max_tiles")
         } else if !multiple(self.base_side) || !multiple(self.tile_side) {
@@ -152,6 +156,12 @@ pub struct Pack {
     pub deepseek: Option<Geometry>,
     files: BTreeMap<String, PackFile>,
 }
+
+/// Sides of patches in pixels; the published one is 16. A side of 1 would make position tables of
+/// gigabytes.
+const PATCHES: std::ops::RangeInclusive<usize> = 8..=64;
+/// Tiles of a page; the published code has 6 at most (or 9).
+const MOST_TILES: usize = 64;
 
 const FETCH: &str = "run packaging/fetch-assets";
 const IMPORT: &str = "import the checkpoint again: dropleaf model import DIR --force";

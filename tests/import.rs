@@ -297,6 +297,18 @@ fn missing_extra_and_misshapen_tensors_are_named() {
         });
         trial.refused("checkpoint", &format!("\"{name}\""));
     }
+    // Patches of one pixel: position tables of gigabytes.
+    let trial = Trial::new();
+    trial.tensors(|t| {
+        let patch = t
+            .get_mut("model.sam_model.patch_embed.proj.weight")
+            .unwrap();
+        let bytes = patch.shape[0] * patch.shape[1] * 2;
+        patch.shape.truncate(2);
+        patch.shape.extend([1, 1]);
+        patch.bytes.truncate(bytes);
+    });
+    trial.refused("checkpoint", "sam_patch must be 8 to 64");
     let trial = Trial::new();
     trial.tensors(|t| {
         let extra = t["model.norm.weight"].clone();

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::{DeviceName, Failure, ModeName};
+use crate::config::Device;
 use crate::engine::deepseek::{DeepSeek, bench};
-use crate::engine::session::RunError;
+use crate::engine::session::{LIBRARY, RunError};
 
 /// Tokens of one block of the cache: what a sequence takes is rounded up to it.
 const BLOCK: usize = 256;
@@ -19,12 +20,11 @@ pub struct Arguments {
     model: String,
     #[arg(long, value_enum, help = "Where it runs")]
     device: Option<DeviceName>,
-    /// Sequences decoded together, one measurement each
+    /// Sequences decoded together, one measurement each (default: 1,8,32,64,128,256; on the CPU 1,4)
     #[arg(
         long,
         value_name = "N,N,...",
         value_delimiter = ',',
-        default_value = "1,8,32,64,128,256",
         value_parser = clap::value_parser!(u16).range(1..=1024)
     )]
     sequences: Vec<u16>,
@@ -34,9 +34,9 @@ pub struct Arguments {
     /// Tokens decoded of each sequence
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=4096))]
     steps: u32,
-    /// A4 pages read from image to text; 0: none
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(0..=100_000))]
-    pages: u32,
+    /// A4 pages read from image to text, 0 for none (default: 64; on the CPU 1)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pages: Option<u32>,
     /// Tokens of each of these pages
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=7000))]
     tokens: u32,
@@ -54,10 +54,20 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     if let Some(mode) = a.mode {
         config.deepseek.mode = mode.into();
     }
-    let most = a.sequences.iter().copied().max().map_or(1, usize::from);
+    // A cache for 256 sequences would not fit the memory of most machines without a GPU.
+    let installation = super::installation(&config);
+    let gpu = config.engine.device != Device::Cpu
+        && installation.lib.join("cuda").join(LIBRARY).is_file();
+    let sequences: &[u16] = match &a.sequences[..] {
+        [] if gpu => &[1, 8, 32, 64, 128, 256],
+        [] => &[1, 4],
+        own => own,
+    };
+    let pages = a.pages.unwrap_or(if gpu { 64 } else { 1 }) as usize;
+    let most = sequences.iter().copied().max().map_or(1, usize::from);
     let (context, steps) = (a.context as usize, a.steps as usize);
     let of_page = PAGE_PROMPT + a.tokens as usize;
-    let each = (context + steps).max(if a.pages > 0 { of_page } else { 0 });
+    let each = (context + steps).max(if pages > 0 { of_page } else { 0 });
     config.deepseek.sequences = most;
     config.deepseek.max_tokens = config.deepseek.max_tokens.max(each);
     // On the CPU the cache is as large as this asks for; on CUDA as the memory allows.
@@ -65,7 +75,6 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     config.deepseek.cache_tokens = config.deepseek.cache_tokens.max(cache);
     config.validate().map_err(Failure::config)?;
 
-    let installation = super::installation(&config);
     let began = Instant::now();
     let mut reader = DeepSeek::load(&installation.lib, &installation.models, &config)
         .map_err(|e| Failure::from(crate::agent::AgentError::from(e)))?;
@@ -82,7 +91,7 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     );
     println!("\ndecoding, {context} tokens of context, {steps} steps, varied tokens");
     println!("  sequences   ms a step    tokens/s   prefill tokens/s   experts used");
-    for &sequences in &a.sequences {
+    for &sequences in sequences {
         let found = bench::decode(model, sequences.into(), context, steps).map_err(failed)?;
         let experts = match found.experts {
             Some(used) => format!("{used:.1} of {}", model.geometry.experts),
@@ -109,8 +118,7 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
             mode.name()
         );
     }
-    if a.pages > 0 {
-        let pages = a.pages as usize;
+    if pages > 0 {
         let seconds = bench::pages(&mut reader, pages, a.tokens as usize).map_err(failed)?;
         println!(
             "\n{pages} A4 pages in the mode {}, {} tokens each, image to text: {seconds:.1} s, {:.2} pages/s, {:.0} tokens/s",

@@ -5,8 +5,9 @@ use crate::page::PageImage;
 /// Pixels along the side of a cell: noise of single pixels goes down in its mean, a full stop of
 /// 8 points at 144 pixels per inch (2 to 3 pixels) does not.
 const CELL: usize = 4;
-/// Levels (of 255) by which the mean of a cell differs from the page's own where something is.
-const INK: i32 = 24;
+/// Levels (of 255) by which the mean of a cell differs from the page's own where something is: a
+/// line of one pixel in light grey (200 on white) makes 14.
+const INK: i32 = 12;
 /// Cells with something in them, below which a page is blank: a single digit has more.
 const CELLS: usize = 3;
 
@@ -73,12 +74,17 @@ mod tests {
             *value = 220 + (seed >> 28) as u8;
         }
         for i in 0..40 {
-            dot(&mut noisy, 10 + 13 * i, 20 * i + 5, 1, 0);
+            dot(&mut noisy, 10 + 13 * i, 20 * i + 5, 1, 100);
         }
         assert!(is_blank(&noisy));
         let mut digit = noisy.clone();
         dot(&mut digit, 300, 800, 9, 90);
         assert!(!is_blank(&digit));
+        let mut thin = page(255);
+        for y in 400..420 {
+            dot(&mut thin, 100, y, 1, 200);
+        }
+        assert!(!is_blank(&thin));
         let mut light = page(20);
         dot(&mut light, 300, 800, 9, 90);
         assert!(!is_blank(&light));

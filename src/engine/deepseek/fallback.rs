@@ -10,10 +10,13 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::answer::SAID_NOTHING;
 use crate::engine::paddle::Paddle;
 use crate::engine::session::Runtime;
 use crate::engine::{EngineError, ReadError, ReadTask};
 use crate::page::{Block, PageBox, PageChars, PageStatus, Reading, Rotation, Tried};
+
+const PANICKED: &str = "it failed; the log has the details";
 
 /// A page that the model gave up.
 pub struct Stuck {
@@ -73,31 +76,41 @@ impl Drop for Fallback {
 }
 
 fn serve(queue: &Receiver<Stuck>, load: impl Fn() -> Result<Paddle, EngineError>) {
-    let mut paddle: Option<Result<Paddle, String>> = None;
+    let mut paddle: Option<Paddle> = None;
+    // A pack that is not there stays so; a machine fault may pass.
+    let mut missing: Option<String> = None;
     for page in queue {
         if page.task.cancel.is_cancelled() {
             (page.task.reply)(Err(ReadError::Cancelled));
             continue;
         }
-        let paddle = paddle.get_or_insert_with(|| {
-            load().map_err(|e| {
-                tracing::warn!("pages that the model cannot read stay unread: {e}");
-                e.to_string()
-            })
-        });
-        let read = match paddle {
-            Ok(paddle) => {
-                let image = Arc::clone(&page.task.image);
-                // A panic costs this page alone; the panic hook has logged it.
-                catch_unwind(AssertUnwindSafe(|| paddle.read(&image)))
-                    .unwrap_or_else(|_| {
-                        Err(crate::engine::session::RunError(
-                            "it failed; the log has the details".into(),
-                        ))
-                    })
-                    .map_err(|e| e.to_string())
+        if paddle.is_none() && missing.is_none() {
+            match catch_unwind(AssertUnwindSafe(&load)) {
+                Ok(Ok(loaded)) => paddle = Some(loaded),
+                Ok(Err(EngineError::Machine { what, why })) => {
+                    (page.task.reply)(Err(ReadError::Machine(format!("{what}: {why}"))));
+                    continue;
+                }
+                Ok(Err(e)) => missing = Some(e.to_string()),
+                Err(_) => missing = Some(PANICKED.into()),
             }
-            Err(why) => Err(why.clone()),
+            if let Some(why) = &missing {
+                tracing::warn!("pages that the model cannot read are not read by paddle: {why}");
+            }
+        }
+        let read = match &mut paddle {
+            None => Err(missing.clone().unwrap_or_default()),
+            // A panic costs this page alone; the panic hook has logged it.
+            Some(paddle) => {
+                match catch_unwind(AssertUnwindSafe(|| paddle.read(&page.task.image))) {
+                    Ok(Err(e)) if e.is_machine() => {
+                        (page.task.reply)(Err(ReadError::Machine(e.0)));
+                        continue;
+                    }
+                    Ok(read) => read.map_err(|e| e.to_string()),
+                    Err(_) => Err(PANICKED.into()),
+                }
+            }
         };
         finish(page, read);
     }
@@ -117,12 +130,15 @@ fn settle(page: Stuck, paddle: Result<Reading, String>) -> (ReadTask, Reading) {
         why,
         seconds,
     } = page;
+    // Every attempt of the model ended well and had nothing to say.
+    let silent = tried.iter().all(|t| t.outcome == SAID_NOTHING);
     let mut note = |with: &str, outcome: String| {
         tried.push(Tried {
             with: with.into(),
             outcome,
         });
     };
+    let mut blank = false;
     let found = match paddle {
         Ok(reading) if reading.status == PageStatus::Ok => {
             note("the paddle engine", "read".into());
@@ -130,6 +146,7 @@ fn settle(page: Stuck, paddle: Result<Reading, String>) -> (ReadTask, Reading) {
         }
         Ok(_) => {
             note("the paddle engine", "found nothing".into());
+            blank = silent;
             None
         }
         Err(why) => {
@@ -137,15 +154,25 @@ fn settle(page: Stuck, paddle: Result<Reading, String>) -> (ReadTask, Reading) {
             None
         }
     };
+    let size = |reading: &Reading| {
+        reading
+            .blocks
+            .iter()
+            .map(|b| b.content.len())
+            .sum::<usize>()
+    };
     let found = found.or_else(|| {
         let blocks = task.chars.as_ref().map(paragraphs).unwrap_or_default();
-        if blocks.is_empty() {
-            note("the text layer", "there is none".into());
-            return None;
-        }
-        note("the text layer", "taken".into());
         let reading = Reading::of_blocks(blocks, Rotation::None, 0.0);
-        Some((reading, "the PDF's own characters"))
+        // A page number in a scan's text layer is no page.
+        let least = best.as_ref().map_or(1, size);
+        let (taken, outcome) = match size(&reading) {
+            0 => (false, "there is none"),
+            n if n < least => (false, "it holds less than what was read"),
+            _ => (true, "taken"),
+        };
+        note("the text layer", outcome.into());
+        taken.then_some((reading, "the PDF's own characters"))
     });
     let mut reading = match (found, best) {
         (Some((mut reading, who)), _) => {
@@ -154,6 +181,11 @@ fn settle(page: Stuck, paddle: Result<Reading, String>) -> (ReadTask, Reading) {
             reading
         }
         (None, Some(best)) => best,
+        (None, None) if blank => {
+            let mut reading = Reading::of_blocks(Vec::new(), Rotation::None, 0.0);
+            reading.reason = Some("no engine found anything on it".into());
+            reading
+        }
         (None, None) => Reading::failed(why),
     };
     reading.seconds += seconds;

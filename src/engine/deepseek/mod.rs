@@ -6,6 +6,7 @@
 //! understood ([`reading`]). A page waits for no other: it enters between two steps and leaves as
 //! soon as it has ended.
 
+mod answer;
 pub mod bench;
 pub mod cache;
 pub mod decoder;
@@ -35,21 +36,20 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, TryRecvError};
 use sha2::{Digest, Sha256};
 
-use self::fallback::{Fallback, Stuck};
+use self::fallback::Fallback;
 use self::guard::Rule;
 use self::model::Model;
-use self::schedule::{End, Finished, Key, Request, Schedule, Settings};
+use self::schedule::{Key, Request, Schedule, Settings};
 use self::sight::{Look, Sight};
 use self::threads::{Prepared, Preparers};
 use self::vision::Rows;
-use super::paddle;
 use super::paddle::orientation::Orientation;
 use super::session::{Place, RunError};
 use super::{EngineError, Identity, ReadError, ReadTask, Reader};
 use crate::config::{Config, Mode};
 use crate::durable;
 use crate::pack::{DEEPSEEK_OCR, Pack};
-use crate::page::{ImageWish, PageBox, PageStatus, Reading, Rotation, Tried, write_grounded};
+use crate::page::{ImageWish, Reading, Rotation, Tried};
 
 /// Pixels per inch of page images, as the published code renders pages.
 const DPI: f32 = 144.0;
@@ -86,6 +86,10 @@ struct Page {
     attempt: Attempt,
     since: Instant,
     rotation: Rotation,
+    /// The page is larger than a tile.
+    tiled: bool,
+    /// Of the ladder; 0 is the first attempt.
+    rung: usize,
     /// There once the vision graph has run.
     rows: Option<Rows>,
     /// Attempts that failed.
@@ -125,9 +129,15 @@ impl DeepSeek {
             },
         };
         let orientation = orientation(&model, models);
+        // Who reads when the model cannot, the precision and the size of the cache change readings.
+        let default = Pack::open(&models.join("paddle"), "paddle").map(|pack| pack.digest());
         let settings = format!(
-            "{DEEPSEEK_OCR} {REVISION} dpi {DPI} {MAX_PIXELS} turned {} {first:?}",
-            orientation.is_some()
+            "{DEEPSEEK_OCR} {REVISION} dpi {DPI} {MAX_PIXELS} turned {} fallback {} {:?} cache {} {:?} {first:?}",
+            orientation.is_some(),
+            default.as_deref().unwrap_or("none"),
+            model.place,
+            model.cache_tokens(),
+            model.geometry,
         );
         let look = Look::new(&model.geometry, orientation);
         let threads = match model.place {
@@ -188,20 +198,14 @@ impl DeepSeek {
             attempt: self.first.clone(),
             since: Instant::now(),
             rotation: Rotation::None,
+            tiled: false,
+            rung: 0,
             rows: None,
             tried: Vec::new(),
             best: None,
         };
         self.pages.insert(key, page);
         self.order(key);
-    }
-
-    /// Answers a page, which leaves.
-    fn answer(&mut self, key: Key, answer: Result<Reading, ReadError>) {
-        self.schedule.cancel(key);
-        if let Some(page) = self.pages.remove(&key) {
-            (page.task.reply)(answer);
-        }
     }
 
     fn drop_cancelled(&mut self) {
@@ -245,17 +249,18 @@ impl DeepSeek {
                 Ok(Sight::Page { views, rotation }) => (views, rotation),
                 Ok(Sight::Blank) => {
                     let seconds = page.since.elapsed().as_secs_f64();
-                    let blank = Reading::of_blocks(Vec::new(), Rotation::None, seconds);
+                    let mut blank = Reading::of_blocks(Vec::new(), Rotation::None, seconds);
+                    blank.reason = Some("nothing is on the page".into());
                     self.answer(key, Ok(blank));
                     continue;
                 }
                 Err(why) => {
-                    let why = format!("its image cannot be prepared: {why}");
-                    self.answer(key, Err(ReadError::Page(why)));
+                    self.again(key, None, format!("its image cannot be prepared: {why}"));
                     continue;
                 }
             };
             page.rotation = rotation;
+            page.tiled |= !views.tiles.is_empty();
             let more = area(&views);
             if !batch.is_empty() && pixels + more > room {
                 let sight = Sight::Page { views, rotation };
@@ -286,10 +291,7 @@ impl DeepSeek {
             Err(e) if e.is_machine() => self.fail_all(&e),
             // One page must not take the others down.
             Err(e) => match <[_; 1]>::try_from(batch) {
-                Ok([(key, _)]) => {
-                    let why = format!("the engine cannot read it: {e}");
-                    self.answer(key, Err(ReadError::Page(why)));
-                }
+                Ok([(key, _)]) => self.again(key, None, format!("the engine cannot read it: {e}")),
                 Err(batch) => {
                     for page in batch {
                         self.project(vec![page]);
@@ -318,7 +320,7 @@ impl DeepSeek {
         }
         page.rows = Some(rows);
         if let Err(refused) = self.schedule.enter(request) {
-            self.answer(key, Err(ReadError::Page(refused.to_string())));
+            self.again(key, None, refused.to_string());
         }
     }
 
@@ -346,111 +348,6 @@ impl DeepSeek {
         }
     }
 
-    /// Takes what a sequence said: the page is answered, or tried again.
-    fn settle(&mut self, finished: Finished) {
-        let Finished {
-            key, output, end, ..
-        } = finished;
-        let Some(page) = self.pages.get(&key) else {
-            return;
-        };
-        let (kept, status, reason) = match end {
-            End::Complete => {
-                let text = output.strip_suffix(&[self.model.geometry.eos]);
-                (text.unwrap_or(&output), PageStatus::Ok, None)
-            }
-            End::Truncated => {
-                let why = format!("the model ran out of tokens after {}", output.len());
-                (&output[..], PageStatus::Truncated, Some(why))
-            }
-            End::Looped(found) => {
-                let how = match found.period {
-                    Some(period) => format!("the same {period} tokens again and again"),
-                    None => "hardly anything new".into(),
-                };
-                let why = format!(
-                    "the model went in circles after {} tokens: {how}",
-                    found.keep
-                );
-                (&output[..found.keep], PageStatus::Looped, Some(why))
-            }
-            End::NoRoom { capacity } => {
-                let why = format!(
-                    "the page needs more than the whole cache of {capacity} tokens; raise {}",
-                    schedule::CACHE_SETTINGS
-                );
-                self.answer(key, Err(ReadError::Page(why)));
-                return;
-            }
-        };
-        let mut reading = reading::reading(
-            &self.model.tokenizer.text(kept),
-            status,
-            reason,
-            page.since.elapsed().as_secs_f64(),
-            output.len() as u32,
-        );
-        turn_back(&mut reading, page.rotation);
-        let wrong = match (&reading.reason, reading.blocks.is_empty()) {
-            (Some(why), _) => why.clone(),
-            (None, true) if self.forced.is_none() => "the model said nothing".into(),
-            (None, _) => return self.done(key, reading),
-        };
-        self.again(key, reading, wrong);
-    }
-
-    /// Answers a page with a reading that needs no further attempt.
-    fn done(&mut self, key: Key, mut reading: Reading) {
-        if let Some(page) = self.pages.get_mut(&key)
-            && !page.tried.is_empty()
-        {
-            reading.tried = std::mem::take(&mut page.tried);
-            reading.tried.push(Tried {
-                with: ladder::words(&page.attempt),
-                outcome: "read".into(),
-            });
-        }
-        self.answer(key, Ok(reading));
-    }
-
-    /// Tries a page again, on the next rung of the ladder; `wrong` says why.
-    fn again(&mut self, key: Key, reading: Reading, wrong: String) {
-        let Some(page) = self.pages.get_mut(&key) else {
-            return;
-        };
-        page.tried.push(Tried {
-            with: ladder::words(&page.attempt),
-            outcome: wrong.clone(),
-        });
-        let size = |reading: &Reading| reading.grounded.len();
-        if !reading.blocks.is_empty()
-            && page
-                .best
-                .as_ref()
-                .is_none_or(|best| size(best) < size(&reading))
-        {
-            page.best = Some(reading);
-        }
-        page.rows = None;
-        match ladder::attempt(&self.first, page.tried.len()) {
-            Some(next) => {
-                page.attempt = next;
-                self.order(key);
-            }
-            None => {
-                if let Some(page) = self.pages.remove(&key) {
-                    self.fallback.take(Stuck {
-                        seconds: page.since.elapsed().as_secs_f64(),
-                        task: page.task,
-                        tried: page.tried,
-                        best: page.best,
-                        why: wrong,
-                    });
-                }
-            }
-        }
-    }
-
     /// The machine is at fault: no page is to blame, and none goes on.
     fn fail_all(&mut self, error: &RunError) {
         self.schedule.clear();
@@ -458,19 +355,6 @@ impl DeepSeek {
             (page.task.reply)(Err(ReadError::Machine(error.0.clone())));
         }
     }
-}
-
-/// Brings boxes from the upright page to the displayed one.
-fn turn_back(reading: &mut Reading, rotation: Rotation) {
-    if rotation == Rotation::None {
-        return;
-    }
-    for at in reading.blocks.iter_mut().flat_map(|b| &mut b.boxes) {
-        let [x1, y1, x2, y2] = paddle::pixels::to_displayed(at.fractions(), rotation);
-        *at = PageBox::from_fractions(x1, y1, x2, y2);
-    }
-    reading.rotation = rotation;
-    reading.grounded = write_grounded(&reading.blocks);
 }
 
 /// The orientation model of the default pack, on one CPU thread; without it pages are taken as

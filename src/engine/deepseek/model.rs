@@ -178,7 +178,8 @@ impl Model {
                     memory.free,
                     wanted.gpu_memory_utilization,
                     model.decoder.block_bytes(),
-                    wanted.sequences * model.needed(wanted.max_tokens),
+                    (wanted.sequences * model.needed(wanted.max_tokens))
+                        .max(model.needed(LEAST_CACHE)),
                 );
                 if blocks < model.needed(LEAST_CACHE) {
                     return Err(no_room(&memory, wanted.gpu_memory_utilization));

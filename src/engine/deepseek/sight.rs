@@ -8,7 +8,6 @@ use crate::config::Mode;
 use crate::engine::blank::is_blank;
 use crate::engine::paddle::orientation::Orientation;
 use crate::engine::paddle::pixels::{Pixels, upright};
-use crate::engine::session::RunError;
 use crate::pack::Geometry;
 use crate::page::{PageImage, Rotation};
 
@@ -35,15 +34,17 @@ impl Look {
         }
     }
 
-    pub fn at(&self, image: &PageImage, mode: Mode) -> Result<Sight, RunError> {
+    pub fn at(&self, image: &PageImage, mode: Mode) -> Sight {
         if is_blank(image) {
-            return Ok(Sight::Blank);
+            return Sight::Blank;
         }
         let rotation = match &self.orientation {
             Some(orientation) => orientation
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .of(&Pixels::from(image))?,
+                .of(&Pixels::from(image))
+                .inspect_err(|e| tracing::warn!("a page is taken as it lies: {e}"))
+                .unwrap_or_default(),
             None => Rotation::None,
         };
         let views = if rotation == Rotation::None {
@@ -58,6 +59,6 @@ impl Look {
             };
             preprocess::prepare(&image, mode, &self.geometry)
         };
-        Ok(Sight::Page { views, rotation })
+        Sight::Page { views, rotation }
     }
 }

@@ -51,10 +51,8 @@ impl Preparers {
                     for Order { key, image, mode } in queue {
                         // A panic costs this page alone; the panic hook has logged it.
                         let seen = catch_unwind(AssertUnwindSafe(|| look.at(&image, mode)));
-                        let seen = match seen {
-                            Ok(seen) => seen.map_err(|e| e.to_string()),
-                            Err(_) => Err("it failed; the log has the details".into()),
-                        };
+                        let seen =
+                            seen.map_err(|_| "it failed; the log has the details".to_owned());
                         if finished.send((key, seen)).is_err() {
                             return;
                         }

@@ -1,0 +1,144 @@
+//! From what a sequence said to the answer of its page: understood, tried again on the next rung of
+//! the ladder, or handed to those who read without the model. Whatever an attempt gave is kept until
+//! the page is answered, so that a later one that fails takes nothing away.
+
+use super::fallback::Stuck;
+use super::schedule::{self, End, Finished, Key};
+use super::{DeepSeek, ladder, reading};
+use crate::engine::ReadError;
+use crate::engine::paddle::pixels::to_displayed;
+use crate::page::{PageBox, PageStatus, Reading, Rotation, Tried, write_grounded};
+
+/// What is noted of an attempt that gave no text although it ended well.
+pub(super) const SAID_NOTHING: &str = "the model said nothing";
+
+impl DeepSeek {
+    /// Answers a page, which leaves.
+    pub(super) fn answer(&mut self, key: Key, answer: Result<Reading, ReadError>) {
+        self.schedule.cancel(key);
+        if let Some(page) = self.pages.remove(&key) {
+            (page.task.reply)(answer);
+        }
+    }
+
+    /// Takes what a sequence said: the page is answered, or tried again.
+    pub(super) fn settle(&mut self, finished: Finished) {
+        let Finished {
+            key, output, end, ..
+        } = finished;
+        let Some(page) = self.pages.get(&key) else {
+            return;
+        };
+        let (kept, status, reason) = match end {
+            End::Complete => {
+                let text = output.strip_suffix(&[self.model.geometry.eos]);
+                (text.unwrap_or(&output), PageStatus::Ok, None)
+            }
+            End::Truncated => {
+                let why = format!("the model ran out of tokens after {}", output.len());
+                (&output[..], PageStatus::Truncated, Some(why))
+            }
+            End::Looped(found) => {
+                let how = match found.period {
+                    Some(period) => format!("the same {period} tokens again and again"),
+                    None => "hardly anything new".into(),
+                };
+                let why = format!(
+                    "the model went in circles after {} tokens: {how}",
+                    found.keep
+                );
+                (&output[..found.keep], PageStatus::Looped, Some(why))
+            }
+            End::NoRoom { capacity } => {
+                let why = format!(
+                    "the page needs more than the whole cache of {capacity} tokens; raise {}",
+                    schedule::CACHE_SETTINGS
+                );
+                (&output[..], PageStatus::Truncated, Some(why))
+            }
+        };
+        let mut reading = reading::reading(
+            &self.model.tokenizer.text(kept),
+            status,
+            reason,
+            page.since.elapsed().as_secs_f64(),
+            output.len() as u32,
+        );
+        turn_back(&mut reading, page.rotation);
+        let wrong = match (&reading.reason, reading.blocks.is_empty()) {
+            // Work for a measurement is what it is.
+            _ if self.forced.is_some() => return self.done(key, reading),
+            (Some(why), _) => why.clone(),
+            (None, true) => SAID_NOTHING.into(),
+            (None, false) => return self.done(key, reading),
+        };
+        self.again(key, Some(reading), wrong);
+    }
+
+    /// Answers a page with a reading that needs no further attempt.
+    fn done(&mut self, key: Key, mut reading: Reading) {
+        if let Some(page) = self.pages.get_mut(&key)
+            && !page.tried.is_empty()
+        {
+            reading.tried = std::mem::take(&mut page.tried);
+            reading.tried.push(Tried {
+                with: ladder::words(&page.attempt),
+                outcome: "read".into(),
+            });
+        }
+        self.answer(key, Ok(reading));
+    }
+
+    /// Tries a page again, on the next rung of the ladder; `wrong` says what was wrong with the last
+    /// attempt, `reading` is what it gave all the same.
+    pub(super) fn again(&mut self, key: Key, reading: Option<Reading>, wrong: String) {
+        self.schedule.cancel(key);
+        let Some(page) = self.pages.get_mut(&key) else {
+            return;
+        };
+        page.tried.push(Tried {
+            with: ladder::words(&page.attempt),
+            outcome: wrong.clone(),
+        });
+        let size = |reading: &Reading| reading.grounded.len();
+        if let Some(reading) = reading.filter(|r| !r.blocks.is_empty())
+            && page
+                .best
+                .as_ref()
+                .is_none_or(|best| size(best) < size(&reading))
+        {
+            page.best = Some(reading);
+        }
+        page.rows = None;
+        match ladder::next(&self.first, &page.attempt, &mut page.rung, page.tiled) {
+            Some(next) => {
+                page.attempt = next;
+                self.order(key);
+            }
+            None => {
+                if let Some(page) = self.pages.remove(&key) {
+                    self.fallback.take(Stuck {
+                        seconds: page.since.elapsed().as_secs_f64(),
+                        task: page.task,
+                        tried: page.tried,
+                        best: page.best,
+                        why: wrong,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Brings boxes from the upright page to the displayed one.
+fn turn_back(reading: &mut Reading, rotation: Rotation) {
+    if rotation == Rotation::None {
+        return;
+    }
+    for at in reading.blocks.iter_mut().flat_map(|b| &mut b.boxes) {
+        let [x1, y1, x2, y2] = to_displayed(at.fractions(), rotation);
+        *at = PageBox::from_fractions(x1, y1, x2, y2);
+    }
+    reading.rotation = rotation;
+    reading.grounded = write_grounded(&reading.blocks);
+}
