@@ -515,15 +515,17 @@ fn memory_that_is_short_makes_batches_smaller_and_a_lost_device_blames_no_page()
     });
     assert_read(read(&mut reader, pages()).iter().enumerate());
 
-    // The third page's image is one that the vision model cannot take.
+    // A run that fails costs its page one attempt, and the other pages nothing.
     let mut runs = 0;
     spoil(&mut reader.model().vision.graph, move |_| {
         runs += 1;
         (runs == 3).then_some("Non-zero status code returned while running Conv node")
     });
     let answers = read(&mut reader, pages());
-    assert!(matches!(answers[2], Err(ReadError::Page(_))));
-    assert_read(answers.iter().enumerate().filter(|(card, _)| *card != 2));
+    assert_read(answers.iter().enumerate());
+    let tried = |answer: &Result<Reading, ReadError>| answer.as_ref().unwrap().tried.clone();
+    assert!(tried(&answers[2])[0].outcome.contains("Conv node"));
+    assert_eq!(answers.iter().filter(|a| !tried(a).is_empty()).count(), 1);
 
     let mut steps = 0;
     spoil(&mut reader.model().decoder.graph, move |_| {
