@@ -401,6 +401,36 @@ fn process_leaves_originals_and_says_what_failed() {
 }
 
 #[test]
+fn process_removes_nothing_that_it_did_not_write() {
+    let place = Place::new();
+    let out = place.at("out");
+    std::fs::create_dir_all(out.join("photos")).unwrap();
+    std::fs::write(out.join("photos/cat.jpg"), "mine").unwrap();
+    std::fs::create_dir_all(out.join("a")).unwrap();
+    std::fs::write(out.join("photos.pdf"), pdf(&["Photos of cats"])).unwrap();
+    std::fs::write(out.join("a.pdf"), pdf(&["The outer one"])).unwrap();
+    std::fs::write(out.join("a/b.pdf"), pdf(&["The inner one"])).unwrap();
+    let text = |path: &str| std::fs::read_to_string(out.join(path)).unwrap_or_default();
+    // The second run replaces what the first wrote.
+    for _ in 0..2 {
+        let ran = place
+            .command(&["process"])
+            .args(["photos.pdf", "a.pdf", "a/b.pdf"].map(|f| out.join(f)))
+            .arg("--out")
+            .arg(&out)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(0), "{said}");
+        assert_eq!(text("photos/cat.jpg"), "mine");
+        assert!(text("photos-2/photos.mmd").contains("cats"));
+        assert!(text("a-2/a.mmd").contains("outer"));
+        assert!(text("a/b/b.mmd").contains("inner"));
+        assert!(out.join("a/b.pdf").exists() && !out.join("a-3").exists());
+    }
+}
+
+#[test]
 fn failed_documents_can_be_retried_and_status_tells() {
     let place = Place::new();
     place.old("x/bad.pdf", b"words");

@@ -23,26 +23,28 @@ pub fn publish(ctx: &Context, job: &Job) -> Result<(), String> {
         let mut entry = entry(job)?;
         let output = job.output.clone().unwrap_or_else(|| job.source.clone());
         let mut path = output.clone();
+        let mut replaces = job.replaces.then_some(&*job.source);
         let mut number = 1;
-        while !stage::publish(
-            &ctx.places.output,
-            job.id,
-            &path,
-            job.replaces && number == 1,
-        )
-        .map_err(|e| text(&e))?
-        {
-            // Somebody made a folder of this name meanwhile.
-            number += 1;
-            path = output.with_file_name(durable::numbered(
-                output.file_name().unwrap_or_default(),
-                number,
-            ));
-            ctx.ledger
-                .rename_output(job.id, &path)
-                .map_err(|e| text(&e))?;
-            entry.output_directory = format!("{}/", ctx.places.output.join(&path).display());
+        while !stage::publish(&ctx.places.output, job.id, &path, replaces).map_err(|e| text(&e))? {
+            // Somebody else's folder has this name: the first that nobody has.
+            replaces = None;
+            loop {
+                number += 1;
+                path = output.with_file_name(durable::numbered(
+                    output.file_name().unwrap_or_default(),
+                    number,
+                ));
+                if ctx
+                    .ledger
+                    .rename_output(job.id, &path)
+                    .map_err(|e| text(&e))?
+                {
+                    break;
+                }
+            }
         }
+        // A crash may have left the new name in the ledger only.
+        entry.output_directory = format!("{}/", ctx.places.output.join(&path).display());
         if let Some(Filing { done, .. }) = &ctx.places.filing {
             entry.original_moved_to =
                 file(ctx, job, done)?.map(|p| p.to_string_lossy().into_owned());

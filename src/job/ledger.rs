@@ -264,16 +264,22 @@ impl Ledger {
         })
     }
 
-    /// Gives a job's output another name: the chosen one was taken meanwhile.
-    pub fn rename_output(&self, id: i64, path: &Path) -> Result<()> {
+    /// Gives a job's output another name: the chosen one turned out to be somebody else's.
+    /// `Ok(false)`: the ledger knows an output of that name.
+    pub fn rename_output(&self, id: i64, path: &Path) -> Result<bool> {
         self.write(|c| {
             let tx = c.transaction()?;
-            tx.execute(
-                "INSERT OR REPLACE INTO outputs SELECT ?2, source, IFNULL(digest,''), number FROM jobs WHERE id=?1",
+            let new = tx.execute(
+                "INSERT OR IGNORE INTO outputs SELECT ?2, source, IFNULL(digest,''), number FROM jobs WHERE id=?1",
                 params![id, blob(path)],
             )?;
+            if new == 0 {
+                return Ok(false);
+            }
+            tx.execute("DELETE FROM outputs WHERE path=(SELECT output FROM jobs WHERE id=?1)", [id])?;
             tx.execute("UPDATE jobs SET output=?2, replaces=0 WHERE id=?1", params![id, blob(path)])?;
-            tx.commit()
+            tx.commit()?;
+            Ok(true)
         })
     }
 
@@ -445,7 +451,7 @@ fn claim(
                             [blob(&path)],
                             |r| r.get(0),
                         )?;
-                        if busy == 0 {
+                        if busy == 0 && !holds_others(c, &path)? {
                             return Ok(Claim {
                                 replaces: taken(&path),
                                 path,
@@ -456,10 +462,11 @@ fn claim(
                     break;
                 }
                 Some(_) => {}
-                None if taken(&path) && !replace_source => break,
+                // What the ledger does not know is somebody else's.
+                None if taken(&path) => break,
                 None => {
                     return Ok(Claim {
-                        replaces: taken(&path),
+                        replaces: false,
                         path,
                         number,
                     });
@@ -467,6 +474,16 @@ fn claim(
             }
         }
     }
+}
+
+/// Whether an output of another document lies below a path: `a/b.pdf` beside `a.pdf`.
+fn holds_others(c: &Connection, path: &Path) -> rusqlite::Result<bool> {
+    let with = |last: u8| [blob(path), &[last]].concat();
+    c.query_row(
+        "SELECT EXISTS (SELECT 1 FROM outputs WHERE path > ?1 AND path < ?2)",
+        params![with(b'/'), with(b'/' + 1)],
+        |r| r.get(0),
+    )
 }
 
 #[cfg(test)]
@@ -513,6 +530,59 @@ mod tests {
             "other content: numbered"
         );
         assert_eq!(out(run(&ledger, "a.pdf", "1")), ("a".into(), 1));
+    }
+
+    fn begin(ledger: &Ledger, source: &str, digest: &str, taken: &dyn Fn(&Path) -> bool) -> Job {
+        let stamp = Stamp {
+            size: 1,
+            mtime_ns: 2,
+            inode: 3,
+        };
+        ledger.admit(Path::new(source), stamp).unwrap();
+        let open = ledger.open_jobs().unwrap();
+        let job = open.iter().find(|j| j.source == Path::new(source)).unwrap();
+        ledger.begin(job.id, digest, true, taken).unwrap()
+    }
+
+    #[test]
+    fn what_the_ledger_does_not_know_is_never_replaced() {
+        let (_dir, ledger) = ledger();
+        let out = |j: &Job| (j.output.clone().unwrap(), j.replaces);
+        // Somebody's folder `photos` stands beside photos.pdf.
+        let job = begin(&ledger, "photos.pdf", "1", &|p| p == Path::new("photos"));
+        assert_eq!(out(&job), ("photos-2".into(), false));
+        ledger.finish(job.id, State::Done, "{}").unwrap();
+        let job = begin(&ledger, "photos.pdf", "2", &|_| true);
+        assert_eq!(out(&job), ("photos-2".into(), true), "its own is replaced");
+    }
+
+    #[test]
+    fn an_output_that_holds_another_is_not_replaced() {
+        let (_dir, ledger) = ledger();
+        for source in ["a.pdf", "a/b.pdf"] {
+            let job = begin(&ledger, source, source, &|_| false);
+            ledger.finish(job.id, State::Done, "{}").unwrap();
+        }
+        let job = begin(&ledger, "a/b.pdf", "a/b.pdf", &|_| true);
+        assert!(job.replaces);
+        let on_disk = |p: &Path| p == Path::new("a") || p == Path::new("a/b");
+        let job = begin(&ledger, "a.pdf", "a.pdf", &on_disk);
+        assert_eq!(job.output.as_deref(), Some(Path::new("a-2")));
+        assert!(!job.replaces);
+    }
+
+    #[test]
+    fn a_new_name_takes_nobodys_place() {
+        let (_dir, ledger) = ledger();
+        let other = begin(&ledger, "a-2.pdf", "2", &|_| false);
+        let job = begin(&ledger, "a.pdf", "1", &|_| false);
+        assert_eq!(other.output.as_deref(), Some(Path::new("a-2")));
+        assert!(!ledger.rename_output(job.id, Path::new("a-2")).unwrap());
+        assert!(ledger.rename_output(job.id, Path::new("a-3")).unwrap());
+        ledger.finish(job.id, State::Done, "{}").unwrap();
+        let again = begin(&ledger, "a.pdf", "1", &|_| true);
+        let out = (again.output.as_deref(), again.replaces);
+        assert_eq!(out, (Some(Path::new("a-3")), true));
     }
 
     #[test]

@@ -114,12 +114,19 @@ impl Stage {
     }
 
     fn file(&self, suffix: &str) -> PathBuf {
-        // The longest suffix must fit the file system's 255 bytes.
-        const ROOM: usize = 255 - "_layouts.pdf".len();
-        let mut name = durable::shortened(&self.stem, ROOM);
-        name.push(suffix);
-        self.folder.join(name)
+        self.folder.join(named(&self.stem, suffix))
     }
+}
+
+/// What the files of a document are called after its stem.
+const SUFFIXES: [&str; 4] = [".mmd", "_det.mmd", ".json", "_layouts.pdf"];
+
+fn named(stem: &OsStr, suffix: &str) -> OsString {
+    // The longest suffix must fit the file system's 255 bytes.
+    const ROOM: usize = 255 - "_layouts.pdf".len();
+    let mut name = durable::shortened(stem, ROOM);
+    name.push(suffix);
+    name
 }
 
 impl Texts {
@@ -164,9 +171,14 @@ impl Texts {
 }
 
 /// Publishes a job's staged folder as `output/path` by one rename, in exchange for an earlier
-/// output where `replaces`. Runs again after a crash: nothing staged means that it was done.
-/// `Ok(false)`: somebody else's folder has the name.
-pub fn publish(output: &Path, job: i64, path: &Path, replaces: bool) -> durable::Result<bool> {
+/// output of the source that `replaces` names. Runs again after a crash: nothing staged means that
+/// it was done. `Ok(false)`: somebody else's folder or file has the name.
+pub fn publish(
+    output: &Path,
+    job: i64,
+    path: &Path,
+    replaces: Option<&Path>,
+) -> durable::Result<bool> {
     let staged = folder(output, job);
     let target = output.join(path);
     if !staged.is_dir() {
@@ -179,13 +191,70 @@ pub fn publish(output: &Path, job: i64, path: &Path, replaces: bool) -> durable:
         if durable::rename_new(&staged, &target)? {
             return Ok(true);
         }
-        if !replaces {
+        let Some(source) = replaces else {
+            return Ok(false);
+        };
+        let ours = is_only_of(&target, source).map_err(|source| FileError {
+            what: "look into",
+            path: target.clone(),
+            source,
+        })?;
+        if !ours {
             return Ok(false);
         }
         durable::exchange(&staged, &target)?;
     }
     // What is staged now is the earlier output.
     durable::remove_dir_all(&staged)?;
+    Ok(true)
+}
+
+/// Whether a folder is an output of `source` and holds nothing that a stage does not write: what
+/// is removed for a newer output must hold nobody's own files.
+fn is_only_of(folder: &Path, source: &Path) -> io::Result<bool> {
+    #[derive(serde::Deserialize)]
+    struct SourceOnly {
+        source: String,
+    }
+    if !folder.symlink_metadata()?.is_dir() {
+        return Ok(false);
+    }
+    let stem = source.file_stem().unwrap_or(source.as_os_str());
+    let names = SUFFIXES.map(|suffix| named(stem, suffix));
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let expected = if kind.is_dir() {
+            entry.file_name() == "images" && holds_crops_only(&entry.path())?
+        } else {
+            kind.is_file() && names.contains(&entry.file_name())
+        };
+        if !expected {
+            return Ok(false);
+        }
+    }
+    let report = match std::fs::read(folder.join(named(stem, ".json"))) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        read => read?,
+    };
+    Ok(serde_json::from_slice::<SourceOnly>(&report)
+        .is_ok_and(|report| report.source == source.to_string_lossy()))
+}
+
+/// Whether a folder holds nothing but pictures named `<page>_<number>.jpg`.
+fn holds_crops_only(images: &Path) -> io::Result<bool> {
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    for entry in std::fs::read_dir(images)? {
+        let entry = entry?;
+        let crop = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.strip_suffix(".jpg")?.split_once('_'))
+            .is_some_and(|(page, k)| number(page) && number(k));
+        if !crop || !entry.file_type()?.is_file() {
+            return Ok(false);
+        }
+    }
     Ok(true)
 }
 
@@ -210,7 +279,7 @@ pub fn is_of(folder: &Path, job: i64) -> bool {
         })
 }
 
-/// Removes staged folders that no job owns.
+/// Removes from the staging folder what no job owns.
 pub fn sweep(output: &Path, owned: &[i64]) -> durable::Result<()> {
     let Ok(entries) = std::fs::read_dir(output.join(STAGING)) else {
         return Ok(());
@@ -220,8 +289,13 @@ pub fn sweep(output: &Path, owned: &[i64]) -> durable::Result<()> {
             .file_name()
             .to_str()
             .and_then(|n| n.parse::<i64>().ok());
-        if !job.is_some_and(|job| owned.contains(&job)) {
+        if job.is_some_and(|job| owned.contains(&job)) {
+            continue;
+        }
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             durable::remove_dir_all(&entry.path())?;
+        } else {
+            durable::remove_file(&entry.path())?;
         }
     }
     Ok(())
@@ -274,9 +348,9 @@ mod tests {
                 ..Counts::default()
             }
         );
-        assert!(publish(output, 1, Path::new("x/a"), false).unwrap());
+        assert!(publish(output, 1, Path::new("x/a"), None).unwrap());
         assert!(
-            publish(output, 1, Path::new("x/a"), false).unwrap(),
+            publish(output, 1, Path::new("x/a"), None).unwrap(),
             "again after a crash"
         );
         let report: serde_json::Value =
@@ -285,10 +359,10 @@ mod tests {
         assert_eq!(report["pages"][1]["reason"], "why");
         staged(output, 2);
         assert!(
-            !publish(output, 2, Path::new("x/a"), false).unwrap(),
+            !publish(output, 2, Path::new("x/a"), None).unwrap(),
             "never over another's"
         );
-        assert!(publish(output, 2, Path::new("x/a"), true).unwrap());
+        assert!(publish(output, 2, Path::new("x/a"), Some(Path::new("a.pdf"))).unwrap());
         assert!(
             std::fs::read_to_string(output.join("x/a/a.mmd"))
                 .unwrap()
@@ -298,13 +372,43 @@ mod tests {
         // A crash after the exchange leaves the earlier output staged.
         staged(output, 1);
         std::fs::rename(folder(output, 1), folder(output, 2)).unwrap();
-        assert!(publish(output, 2, Path::new("x/a"), true).unwrap());
+        assert!(publish(output, 2, Path::new("x/a"), Some(Path::new("a.pdf"))).unwrap());
         assert!(
             std::fs::read_to_string(output.join("x/a/a.mmd"))
                 .unwrap()
                 .starts_with("job 2")
         );
         assert!(!folder(output, 2).exists());
+    }
+
+    #[test]
+    fn only_an_output_of_the_source_is_exchanged() {
+        let source = Some(Path::new("a.pdf"));
+        let kept = |prepare: &dyn Fn(&Path)| {
+            let dir = tempfile::tempdir().unwrap();
+            let output = dir.path();
+            staged(output, 1);
+            assert!(publish(output, 1, Path::new("a"), None).unwrap());
+            prepare(&output.join("a"));
+            staged(output, 2);
+            let replaced = publish(output, 2, Path::new("a"), source).unwrap();
+            assert_eq!(replaced, is_of(&output.join("a"), 2));
+            assert_eq!(replaced, !folder(output, 2).exists());
+            !replaced
+        };
+        let write = |path: PathBuf| {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "mine").unwrap();
+        };
+        assert!(!kept(&|a| write(a.join("images/0_1.jpg"))));
+        assert!(kept(&|a| write(a.join("notes.txt"))));
+        assert!(kept(&|a| write(a.join("images/cat.jpg"))));
+        assert!(kept(&|a| write(a.join("b/b.mmd"))));
+        assert!(kept(&|a| write(a.join("a.json"))), "another's report");
+        assert!(kept(&|a| {
+            std::fs::remove_dir_all(a).unwrap();
+            write(a.to_path_buf());
+        }));
     }
 
     #[test]
@@ -362,7 +466,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         staged(dir.path(), 3);
         staged(dir.path(), 4);
+        std::fs::write(dir.path().join(STAGING).join("5"), "a file").unwrap();
         sweep(dir.path(), &[4]).unwrap();
+        assert!(!dir.path().join(STAGING).join("5").exists());
         assert!(!folder(dir.path(), 3).exists() && folder(dir.path(), 4).exists());
     }
 }
