@@ -347,6 +347,25 @@ fn a_name_that_comes_again_replaces_or_is_numbered() {
 }
 
 #[test]
+fn two_copies_of_one_file_are_both_done() {
+    let place = Place::new();
+    let pages = ["One", "Two", "Three", "Four"];
+    for name in ["a.pdf", "b.pdf"] {
+        place.old(name, &pdf(&pages));
+    }
+    let out = place.command(&["watch", "--once"]).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{said}");
+    assert_eq!(
+        place.files("done"),
+        [PathBuf::from("a.pdf"), "b.pdf".into()]
+    );
+    for stem in ["a", "b"] {
+        place.assert_output(stem, stem, 4, "Four");
+    }
+}
+
+#[test]
 fn process_leaves_originals_and_says_what_failed() {
     let place = Place::new();
     let (input, out) = (place.at("input"), place.at("out"));

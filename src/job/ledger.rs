@@ -316,7 +316,7 @@ impl Ledger {
     }
 
     /// Ends a job: its state, what is told about it, its place in the order of finishing; its
-    /// stored readings go.
+    /// stored readings go, unless another open job has the same content.
     pub fn finish(&self, id: i64, state: State, summary: &str) -> Result<()> {
         self.write(|c| {
             let tx = c.transaction()?;
@@ -327,7 +327,12 @@ impl Ledger {
             if state == State::Failed {
                 tx.execute("DELETE FROM outputs WHERE path=(SELECT output FROM jobs WHERE id=?1 AND replaces=0)", [id])?;
             }
-            tx.execute("DELETE FROM readings WHERE digest=(SELECT digest FROM jobs WHERE id=?1)", [id])?;
+            // A twin in work counts on them.
+            tx.execute(
+                "DELETE FROM readings WHERE digest=(SELECT digest FROM jobs WHERE id=?1) AND digest NOT IN
+                 (SELECT digest FROM jobs WHERE state NOT IN ('done','failed') AND digest IS NOT NULL)",
+                [id],
+            )?;
             tx.commit()
         })
     }
@@ -583,6 +588,18 @@ mod tests {
         let again = begin(&ledger, "a.pdf", "1", &|_| true);
         let out = (again.output.as_deref(), again.replaces);
         assert_eq!(out, (Some(Path::new("a-3")), true));
+    }
+
+    #[test]
+    fn readings_stay_while_a_twin_is_open() {
+        let (_dir, ledger) = ledger();
+        let first = begin(&ledger, "a.pdf", "d", &|_| false);
+        let second = begin(&ledger, "b.pdf", "d", &|_| false);
+        ledger.keep_reading("d", "m", "s", 0, "{}").unwrap();
+        ledger.finish(first.id, State::Done, "{}").unwrap();
+        assert_eq!(ledger.pages_read("d", "m", "s").unwrap(), [0]);
+        ledger.finish(second.id, State::Done, "{}").unwrap();
+        assert!(ledger.pages_read("d", "m", "s").unwrap().is_empty());
     }
 
     #[test]
