@@ -14,9 +14,10 @@ use crate::durable;
 use crate::job::{Job, Stamp, State};
 use crate::observe::event;
 use crate::output::results::Entry;
-use crate::output::stage;
+use crate::output::stage::{self, Published};
 
 /// Publishes the staged output of a job that is `publishing`, files its original, ends the job.
+/// A job whose staged output is gone waits again, its original stays.
 pub fn publish(ctx: &Context, job: &Job) -> Result<(), String> {
     block_in_place(|| {
         let text = |e: &dyn std::fmt::Display| e.to_string();
@@ -25,7 +26,20 @@ pub fn publish(ctx: &Context, job: &Job) -> Result<(), String> {
         let mut path = output.clone();
         let mut replaces = job.replaces.then_some(&*job.source);
         let mut number = 1;
-        while !stage::publish(&ctx.places.output, job.id, &path, replaces).map_err(|e| text(&e))? {
+        loop {
+            match stage::publish(&ctx.places.output, job.id, &path, replaces)
+                .map_err(|e| text(&e))?
+            {
+                Published::Done => break,
+                Published::Lost => {
+                    tracing::warn!(
+                        "{}: its staged output is gone, it is read again",
+                        job.source.display()
+                    );
+                    return ctx.ledger.undecide(job.id).map_err(|e| text(&e));
+                }
+                Published::Taken => {}
+            }
             // Somebody else's folder has this name: the first that nobody has.
             replaces = None;
             loop {

@@ -315,6 +315,17 @@ impl Ledger {
         })
     }
 
+    /// Takes a decision back: the job waits to be read again. Its readings are kept.
+    pub fn undecide(&self, id: i64) -> Result<()> {
+        self.write(|c| {
+            c.execute(
+                "UPDATE jobs SET state='waiting', reason=NULL, summary=NULL WHERE id=?1",
+                [id],
+            )
+            .map(drop)
+        })
+    }
+
     /// Ends a job: its state, what is told about it, its place in the order of finishing; its
     /// stored readings go, unless another open job has the same content.
     pub fn finish(&self, id: i64, state: State, summary: &str) -> Result<()> {
@@ -600,6 +611,18 @@ mod tests {
         assert_eq!(ledger.pages_read("d", "m", "s").unwrap(), [0]);
         ledger.finish(second.id, State::Done, "{}").unwrap();
         assert!(ledger.pages_read("d", "m", "s").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_job_whose_output_is_lost_is_read_again() {
+        let (_dir, ledger) = ledger();
+        let id = begin(&ledger, "a.pdf", "d", &|_| false).id;
+        ledger.keep_reading("d", "m", "s", 0, "{}").unwrap();
+        ledger.decide(id, State::Publishing, None, "{}").unwrap();
+        ledger.undecide(id).unwrap();
+        let open = ledger.open_jobs().unwrap();
+        assert_eq!((open[0].id, open[0].state), (id, State::Waiting));
+        assert_eq!(ledger.pages_read("d", "m", "s").unwrap(), [0]);
     }
 
     #[test]

@@ -170,43 +170,55 @@ impl Texts {
     }
 }
 
+/// What came of publishing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// The output stands at its place, now or since before a crash.
+    Done,
+    /// Somebody else's folder or file has the name.
+    Taken,
+    /// Neither the staged folder nor the output is there: the document must be read again.
+    Lost,
+}
+
 /// Publishes a job's staged folder as `output/path` by one rename, in exchange for an earlier
-/// output of the source that `replaces` names. Runs again after a crash: nothing staged means that
-/// it was done. `Ok(false)`: somebody else's folder or file has the name.
+/// output of the source that `replaces` names. Runs again after a crash.
 pub fn publish(
     output: &Path,
     job: i64,
     path: &Path,
     replaces: Option<&Path>,
-) -> durable::Result<bool> {
+) -> durable::Result<Published> {
     let staged = folder(output, job);
     let target = output.join(path);
-    if !staged.is_dir() {
-        return Ok(true);
+    if !is_of(&staged, job) {
+        if !is_of(&target, job) {
+            return Ok(Published::Lost);
+        }
+        // What is staged now, if anything, is the earlier output.
+        durable::remove_dir_all(&staged)?;
+        return Ok(Published::Done);
     }
     if let Some(parent) = target.parent() {
         durable::create_dir_all(parent)?;
     }
-    if is_of(&staged, job) {
-        if durable::rename_new(&staged, &target)? {
-            return Ok(true);
-        }
-        let Some(source) = replaces else {
-            return Ok(false);
-        };
-        let ours = is_only_of(&target, source).map_err(|source| FileError {
-            what: "look into",
-            path: target.clone(),
-            source,
-        })?;
-        if !ours {
-            return Ok(false);
-        }
-        durable::exchange(&staged, &target)?;
+    if durable::rename_new(&staged, &target)? {
+        return Ok(Published::Done);
     }
-    // What is staged now is the earlier output.
+    let Some(source) = replaces else {
+        return Ok(Published::Taken);
+    };
+    let ours = is_only_of(&target, source).map_err(|source| FileError {
+        what: "look into",
+        path: target.clone(),
+        source,
+    })?;
+    if !ours {
+        return Ok(Published::Taken);
+    }
+    durable::exchange(&staged, &target)?;
     durable::remove_dir_all(&staged)?;
-    Ok(true)
+    Ok(Published::Done)
 }
 
 /// Whether a folder is an output of `source` and holds nothing that a stage does not write: what
@@ -348,9 +360,13 @@ mod tests {
                 ..Counts::default()
             }
         );
-        assert!(publish(output, 1, Path::new("x/a"), None).unwrap());
-        assert!(
+        assert_eq!(
             publish(output, 1, Path::new("x/a"), None).unwrap(),
+            Published::Done
+        );
+        assert_eq!(
+            publish(output, 1, Path::new("x/a"), None).unwrap(),
+            Published::Done,
             "again after a crash"
         );
         let report: serde_json::Value =
@@ -358,11 +374,15 @@ mod tests {
         assert_eq!(report["page_status"]["failed"], 1);
         assert_eq!(report["pages"][1]["reason"], "why");
         staged(output, 2);
-        assert!(
-            !publish(output, 2, Path::new("x/a"), None).unwrap(),
+        assert_eq!(
+            publish(output, 2, Path::new("x/a"), None).unwrap(),
+            Published::Taken,
             "never over another's"
         );
-        assert!(publish(output, 2, Path::new("x/a"), Some(Path::new("a.pdf"))).unwrap());
+        assert_eq!(
+            publish(output, 2, Path::new("x/a"), Some(Path::new("a.pdf"))).unwrap(),
+            Published::Done
+        );
         assert!(
             std::fs::read_to_string(output.join("x/a/a.mmd"))
                 .unwrap()
@@ -372,7 +392,10 @@ mod tests {
         // A crash after the exchange leaves the earlier output staged.
         staged(output, 1);
         std::fs::rename(folder(output, 1), folder(output, 2)).unwrap();
-        assert!(publish(output, 2, Path::new("x/a"), Some(Path::new("a.pdf"))).unwrap());
+        assert_eq!(
+            publish(output, 2, Path::new("x/a"), Some(Path::new("a.pdf"))).unwrap(),
+            Published::Done
+        );
         assert!(
             std::fs::read_to_string(output.join("x/a/a.mmd"))
                 .unwrap()
@@ -382,16 +405,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_neither_staged_nor_published_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let output = dir.path();
+        let again = |job| publish(output, job, Path::new("a"), Some(Path::new("a.pdf"))).unwrap();
+        assert_eq!(again(1), Published::Lost);
+        staged(output, 1);
+        assert_eq!(again(1), Published::Done);
+        assert_eq!(again(1), Published::Done);
+        assert_eq!(
+            again(2),
+            Published::Lost,
+            "an earlier output is not this job's"
+        );
+        std::fs::create_dir(folder(output, 2)).unwrap();
+        assert_eq!(again(2), Published::Lost, "nor is half a staged folder");
+        assert!(is_of(&output.join("a"), 1));
+    }
+
+    #[test]
     fn only_an_output_of_the_source_is_exchanged() {
         let source = Some(Path::new("a.pdf"));
         let kept = |prepare: &dyn Fn(&Path)| {
             let dir = tempfile::tempdir().unwrap();
             let output = dir.path();
             staged(output, 1);
-            assert!(publish(output, 1, Path::new("a"), None).unwrap());
+            assert_eq!(
+                publish(output, 1, Path::new("a"), None).unwrap(),
+                Published::Done
+            );
             prepare(&output.join("a"));
             staged(output, 2);
-            let replaced = publish(output, 2, Path::new("a"), source).unwrap();
+            let replaced = publish(output, 2, Path::new("a"), source).unwrap() == Published::Done;
             assert_eq!(replaced, is_of(&output.join("a"), 2));
             assert_eq!(replaced, !folder(output, 2).exists());
             !replaced
