@@ -1,5 +1,6 @@
 //! The ledger: one SQLite file, WAL, synchronous FULL. Every commit is a durable step.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,8 @@ pub struct Finished {
 pub struct Ledger {
     path: PathBuf,
     connection: Mutex<Connection>,
+    /// What the jobs in work are read from: their rows may be renewed meanwhile.
+    begun: Mutex<HashMap<i64, (Stamp, String)>>,
 }
 
 fn blob(path: &Path) -> &[u8] {
@@ -109,7 +112,12 @@ impl Ledger {
         Ok(Self {
             path: path.to_path_buf(),
             connection: Mutex::new(connection),
+            begun: Mutex::default(),
         })
+    }
+
+    fn begun(&self) -> MutexGuard<'_, HashMap<i64, (Stamp, String)>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T> {
@@ -212,6 +220,7 @@ impl Ledger {
 
     /// Forgets a job whose file went away before it was read.
     pub fn withdraw(&self, id: i64) -> Result<()> {
+        self.begun().remove(&id);
         self.write(|c| {
             let tx = c.transaction()?;
             // The name that it claimed was never used.
@@ -236,7 +245,7 @@ impl Ledger {
         replace_source: bool,
         taken: &dyn Fn(&Path) -> bool,
     ) -> Result<Job> {
-        self.write(|c| {
+        let job = self.write(|c| {
             let tx = c.transaction()?;
             let mut job = tx.query_row(&format!("SELECT {COLUMNS} FROM jobs WHERE id=?1"), [id], job)?;
             let same = job.digest.as_deref() == Some(digest);
@@ -261,7 +270,9 @@ impl Ledger {
             )?;
             tx.commit()?;
             Ok(job)
-        })
+        })?;
+        self.begun().insert(id, (job.stamp, digest.to_owned()));
+        Ok(job)
     }
 
     /// Gives a job's output another name: the chosen one turned out to be somebody else's.
@@ -304,12 +315,25 @@ impl Ledger {
         })
     }
 
-    /// Moves a job to `publishing` or `failing`, with what will be told at its end.
+    /// Moves a job to `publishing` or `failing`, with what will be told at its end. The stamp of
+    /// the file that was read stands again: a file that took its name meanwhile is another
+    /// arrival, and is not filed in its place.
     pub fn decide(&self, id: i64, state: State, reason: Option<&str>, summary: &str) -> Result<()> {
+        let (stamp, digest) = self.begun().remove(&id).unzip();
         self.write(|c| {
             c.execute(
-                "UPDATE jobs SET state=?2, reason=?3, summary=?4 WHERE id=?1",
-                params![id, state.name(), reason, summary],
+                "UPDATE jobs SET state=?2, reason=?3, summary=?4, size=IFNULL(?5, size),
+                 mtime=IFNULL(?6, mtime), inode=IFNULL(?7, inode), digest=IFNULL(?8, digest) WHERE id=?1",
+                params![
+                    id,
+                    state.name(),
+                    reason,
+                    summary,
+                    stamp.map(|s| s.size as i64),
+                    stamp.map(|s| s.mtime_ns),
+                    stamp.map(|s| s.inode as i64),
+                    digest
+                ],
             )
             .map(drop)
         })
@@ -623,6 +647,24 @@ mod tests {
         let open = ledger.open_jobs().unwrap();
         assert_eq!((open[0].id, open[0].state), (id, State::Waiting));
         assert_eq!(ledger.pages_read("d", "m", "s").unwrap(), [0]);
+    }
+
+    #[test]
+    fn a_file_that_came_while_another_was_read_is_not_taken_for_it() {
+        let (_dir, ledger) = ledger();
+        let read = begin(&ledger, "a.pdf", "d", &|_| false);
+        let newer = Stamp {
+            size: 9,
+            mtime_ns: 9,
+            inode: 9,
+        };
+        assert!(!ledger.admit(Path::new("a.pdf"), newer).unwrap());
+        ledger
+            .decide(read.id, State::Publishing, None, "{}")
+            .unwrap();
+        let job = ledger.job(read.id).unwrap().unwrap();
+        assert_eq!(job.stamp, read.stamp);
+        assert_eq!(job.digest.as_deref(), Some("d"));
     }
 
     #[test]
