@@ -6,15 +6,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{Job, Stamp, State};
 use crate::durable::crash_point;
 
+/// Numbers of jobs are never used again (AUTOINCREMENT): outputs are known by them.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS jobs (
-  id INTEGER PRIMARY KEY, source BLOB NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, source BLOB NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
   inode INTEGER NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
   child_deaths INTEGER NOT NULL DEFAULT 0, output BLOB, replaces INTEGER NOT NULL DEFAULT 0,
   digest TEXT, reason TEXT, number INTEGER NOT NULL DEFAULT 1, summary TEXT, finish INTEGER);
@@ -25,8 +26,15 @@ CREATE TABLE IF NOT EXISTS outputs (path BLOB PRIMARY KEY, source BLOB NOT NULL,
   number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS readings (digest TEXT, model TEXT, settings TEXT, page INTEGER, json TEXT NOT NULL,
   PRIMARY KEY (digest, model, settings, page)) WITHOUT ROWID;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 ";
+
+/// Version 1 used numbers of jobs again; its columns were the same. Its indexes would follow the renamed table.
+const RENEW: (&str, &str) = (
+    "ALTER TABLE jobs RENAME TO jobs_1;
+     DROP INDEX jobs_open; DROP INDEX jobs_source; DROP INDEX jobs_finish;",
+    "INSERT INTO jobs SELECT * FROM jobs_1; DROP TABLE jobs_1;",
+);
 
 #[derive(Debug, thiserror::Error)]
 #[error("the ledger {}: {source}", path.display())]
@@ -71,6 +79,22 @@ fn path_of(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(bytes))
 }
 
+/// Makes the tables, or renews those of an older version, in one step.
+fn prepare(c: &mut Connection) -> rusqlite::Result<()> {
+    let version = |c: &Connection| c.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0));
+    if version(c)? == 2 {
+        return Ok(());
+    }
+    let tx = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have been faster.
+    match version(&tx)? {
+        1 => tx.execute_batch(&format!("{}{SCHEMA}{}", RENEW.0, RENEW.1))?,
+        0 => tx.execute_batch(SCHEMA)?,
+        _ => {}
+    }
+    tx.commit()
+}
+
 const COLUMNS: &str = "id, source, size, mtime, inode, state, attempts, child_deaths, output, replaces, digest, reason, number, summary";
 
 fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
@@ -98,11 +122,11 @@ impl Ledger {
     /// Opens or creates the ledger file; its folder must exist.
     pub fn open(path: &Path) -> Result<Self> {
         let connection = (|| {
-            let c = Connection::open(path)?;
+            let mut c = Connection::open(path)?;
             c.busy_timeout(std::time::Duration::from_secs(10))?;
             c.pragma_update(None, "journal_mode", "WAL")?;
             c.pragma_update(None, "synchronous", "FULL")?;
-            c.execute_batch(SCHEMA)?;
+            prepare(&mut c)?;
             Ok(c)
         })()
         .map_err(|source| LedgerError {
@@ -665,6 +689,39 @@ mod tests {
         let job = ledger.job(read.id).unwrap().unwrap();
         assert_eq!(job.stamp, read.stamp);
         assert_eq!(job.digest.as_deref(), Some("d"));
+    }
+
+    #[test]
+    fn numbers_of_jobs_are_never_used_again() {
+        let (_dir, ledger) = ledger();
+        let first = run(&ledger, "a.pdf", "1").id;
+        ledger.forget_finished().unwrap();
+        assert!(run(&ledger, "a.pdf", "2").id > first);
+    }
+
+    #[test]
+    fn a_ledger_of_the_first_version_is_renewed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.sqlite");
+        let old = Connection::open(&path).unwrap();
+        let schema = SCHEMA
+            .replace(" AUTOINCREMENT", "")
+            .replace("user_version = 2", "user_version = 1");
+        old.execute_batch(&schema).unwrap();
+        old.execute_batch(
+            "INSERT INTO jobs (id, source, size, mtime, inode, state) VALUES (7, x'61', 1, 2, 3, 'waiting');
+             INSERT INTO outputs VALUES (x'62', x'63', 'd', 1);",
+        )
+        .unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let ledger = Ledger::open(&path).unwrap();
+            let job = ledger.job(7).unwrap().unwrap();
+            assert_eq!((job.source, job.stamp.inode), ("a".into(), 3));
+        }
+        let ledger = Ledger::open(&path).unwrap();
+        ledger.withdraw(7).unwrap();
+        assert!(run(&ledger, "b.pdf", "1").id > 7);
     }
 
     #[test]
