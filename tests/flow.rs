@@ -450,6 +450,28 @@ fn process_removes_nothing_that_it_did_not_write() {
 }
 
 #[test]
+fn process_keeps_apart_files_of_one_name() {
+    let place = Place::new();
+    let out = place.at("out");
+    for turn in 0..2 {
+        for (folder, output) in [("d1", "scan"), ("d2", "scan.pdf")] {
+            let source = place.at(folder).join("scan.pdf");
+            let shown = format!("Turn {turn} of {folder}");
+            std::fs::create_dir_all(place.at(folder)).unwrap();
+            std::fs::write(&source, pdf(&[&shown])).unwrap();
+            let mut command = place.command(&["process"]);
+            let ran = command.arg(source).arg("--out").arg(&out).output().unwrap();
+            let said = String::from_utf8_lossy(&ran.stderr);
+            assert_eq!(ran.status.code(), Some(0), "{said}");
+            let text = std::fs::read_to_string(out.join(output).join("scan.mmd")).unwrap();
+            assert!(text.contains(&shown), "{text}");
+        }
+    }
+    let text = std::fs::read_to_string(out.join("scan/scan.mmd")).unwrap();
+    assert!(text.contains("of d1"), "{text}");
+}
+
+#[test]
 fn failed_documents_can_be_retried_and_status_tells() {
     let place = Place::new();
     place.old("x/bad.pdf", b"words");

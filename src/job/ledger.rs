@@ -69,6 +69,8 @@ pub struct Ledger {
     connection: Mutex<Connection>,
     /// What the jobs in work are read from: their rows may be renewed meanwhile.
     begun: Mutex<HashMap<i64, (Stamp, String)>>,
+    /// Where the owners of outputs are known by their whole paths: the folder of the sources.
+    root: Option<PathBuf>,
 }
 
 fn blob(path: &Path) -> &[u8] {
@@ -137,6 +139,7 @@ impl Ledger {
             path: path.to_path_buf(),
             connection: Mutex::new(connection),
             begun: Mutex::default(),
+            root: None,
         })
     }
 
@@ -234,12 +237,43 @@ impl Ledger {
         })
     }
 
-    /// Forgets the finished jobs, not the names of their outputs: a run counts its own.
-    pub fn forget_finished(&self) -> Result<()> {
+    /// Begins a run of its own over the files below `root`; `asked` gives the stamps of those to be
+    /// read. Outputs belong to whole paths from now on: files of one name below other folders come
+    /// in other runs. Finished jobs are forgotten, a run counts its own, and so is what an
+    /// interrupted run left that is not to be read, or not from this file; the names of outputs
+    /// are kept.
+    pub fn begin_run(&mut self, root: &Path, asked: &dyn Fn(&Path) -> Option<Stamp>) -> Result<()> {
+        let open = self.open_jobs()?;
         self.write(|c| {
-            c.execute("DELETE FROM jobs WHERE state IN ('done','failed')", [])
-                .map(drop)
-        })
+            let tx = c.transaction()?;
+            let before: Option<Vec<u8>> = tx
+                .query_row("SELECT value FROM meta WHERE key='root'", [], |r| r.get(0))
+                .optional()?;
+            tx.execute("DELETE FROM jobs WHERE state IN ('done','failed')", [])?;
+            for job in open {
+                let same = before.as_deref() == Some(blob(root))
+                    && asked(&job.source)
+                        .is_some_and(|now| job.state == State::Waiting || now == job.stamp);
+                if !same {
+                    give_name_back(&tx, job.id)?;
+                    tx.execute("DELETE FROM jobs WHERE id=?1", [job.id])?;
+                }
+            }
+            tx.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('root', ?1)",
+                [blob(root)],
+            )?;
+            tx.commit()
+        })?;
+        self.root = Some(root.to_path_buf());
+        Ok(())
+    }
+
+    /// Whom an output of a source belongs to.
+    fn owner(&self, source: &Path) -> PathBuf {
+        self.root
+            .as_ref()
+            .map_or_else(|| source.to_path_buf(), |root| root.join(source))
     }
 
     /// Forgets a job whose file went away before it was read.
@@ -247,11 +281,7 @@ impl Ledger {
         self.begun().remove(&id);
         self.write(|c| {
             let tx = c.transaction()?;
-            // The name that it claimed was never used.
-            tx.execute(
-                "DELETE FROM outputs WHERE path=(SELECT output FROM jobs WHERE id=?1 AND state='waiting' AND replaces=0)",
-                [id],
-            )?;
+            give_name_back(&tx, id)?;
             tx.execute("DELETE FROM jobs WHERE id=?1 AND state='waiting'", [id])?;
             tx.commit()
         })
@@ -277,10 +307,11 @@ impl Ledger {
                 if let Some(old) = job.output.take().filter(|_| !job.replaces) {
                     tx.execute("DELETE FROM outputs WHERE path=?1", [blob(&old)])?;
                 }
-                let claim = claim(&tx, &job.source, digest, replace_source, taken)?;
+                let owner = self.owner(&job.source);
+                let claim = claim(&tx, &job.source, &owner, digest, replace_source, taken)?;
                 tx.execute(
                     "INSERT OR REPLACE INTO outputs VALUES (?1,?2,?3,?4)",
-                    params![blob(&claim.path), blob(&job.source), digest, claim.number],
+                    params![blob(&claim.path), blob(&owner), digest, claim.number],
                 )?;
                 job.output = Some(claim.path);
                 job.replaces = claim.replaces;
@@ -304,9 +335,12 @@ impl Ledger {
     pub fn rename_output(&self, id: i64, path: &Path) -> Result<bool> {
         self.write(|c| {
             let tx = c.transaction()?;
+            let source = tx.query_row("SELECT source FROM jobs WHERE id=?1", [id], |r| {
+                Ok(path_of(r.get_ref(0)?.as_blob()?))
+            })?;
             let new = tx.execute(
-                "INSERT OR IGNORE INTO outputs SELECT ?2, source, IFNULL(digest,''), number FROM jobs WHERE id=?1",
-                params![id, blob(path)],
+                "INSERT OR IGNORE INTO outputs SELECT ?2, ?3, IFNULL(digest,''), number FROM jobs WHERE id=?1",
+                params![id, blob(path), blob(&self.owner(&source))],
             )?;
             if new == 0 {
                 return Ok(false);
@@ -474,6 +508,15 @@ impl Ledger {
     }
 }
 
+/// The name that a waiting job claimed was never used.
+fn give_name_back(c: &Connection, id: i64) -> rusqlite::Result<()> {
+    c.execute(
+        "DELETE FROM outputs WHERE path=(SELECT output FROM jobs WHERE id=?1 AND state='waiting' AND replaces=0)",
+        [id],
+    )
+    .map(drop)
+}
+
 struct Claim {
     path: PathBuf,
     replaces: bool,
@@ -483,6 +526,7 @@ struct Claim {
 fn claim(
     c: &Connection,
     source: &Path,
+    owner: &Path,
     digest: &str,
     replace_source: bool,
     taken: &dyn Fn(&Path) -> bool,
@@ -508,7 +552,7 @@ fn claim(
                 )
                 .optional()?;
             match known {
-                Some((owner, had)) if owner == blob(source) => {
+                Some((of, had)) if of == blob(owner) => {
                     if had == digest || replace_source {
                         let busy: i64 = c.query_row(
                             "SELECT COUNT(*) FROM jobs WHERE output=?1 AND state NOT IN ('done','failed')",
@@ -693,9 +737,9 @@ mod tests {
 
     #[test]
     fn numbers_of_jobs_are_never_used_again() {
-        let (_dir, ledger) = ledger();
+        let (_dir, mut ledger) = ledger();
         let first = run(&ledger, "a.pdf", "1").id;
-        ledger.forget_finished().unwrap();
+        ledger.begin_run(Path::new("/d"), &|_| None).unwrap();
         assert!(run(&ledger, "a.pdf", "2").id > first);
     }
 
@@ -722,6 +766,38 @@ mod tests {
         let ledger = Ledger::open(&path).unwrap();
         ledger.withdraw(7).unwrap();
         assert!(run(&ledger, "b.pdf", "1").id > 7);
+    }
+
+    #[test]
+    fn files_of_one_name_in_other_folders_own_other_outputs() {
+        let (_dir, mut ledger) = ledger();
+        let stamp = Stamp {
+            size: 1,
+            mtime_ns: 2,
+            inode: 3,
+        };
+        let out = |job: Job| (job.output.unwrap(), job.replaces);
+        let mut scan = |root: &str, there: &[&str]| {
+            ledger.begin_run(Path::new(root), &|_| Some(stamp)).unwrap();
+            let taken = |p: &Path| there.iter().any(|t| p == Path::new(t));
+            let job = begin(&ledger, "scan.pdf", root, &taken);
+            ledger.finish(job.id, State::Done, "{}").unwrap();
+            out(job)
+        };
+        assert_eq!(scan("/1", &[]), ("scan".into(), false));
+        assert_eq!(scan("/2", &["scan"]), ("scan.pdf".into(), false));
+        assert_eq!(scan("/1", &["scan", "scan.pdf"]), ("scan".into(), true));
+        // An interrupted run goes on only with the same files.
+        let id = begin(&ledger, "scan.pdf", "d", &|_| true).id;
+        ledger.begin_run(Path::new("/1"), &|_| Some(stamp)).unwrap();
+        assert!(ledger.job(id).unwrap().is_some());
+        ledger.decide(id, State::Publishing, None, "{}").unwrap();
+        let newer = Stamp { size: 9, ..stamp };
+        ledger.begin_run(Path::new("/1"), &|_| Some(newer)).unwrap();
+        assert!(ledger.job(id).unwrap().is_none());
+        let id = begin(&ledger, "scan.pdf", "d", &|_| true).id;
+        ledger.begin_run(Path::new("/2"), &|_| Some(stamp)).unwrap();
+        assert!(ledger.job(id).unwrap().is_none());
     }
 
     #[test]
