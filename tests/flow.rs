@@ -472,6 +472,31 @@ fn process_keeps_apart_files_of_one_name() {
 }
 
 #[test]
+fn an_interrupted_process_tells_what_waits() {
+    let place = Place::new();
+    let out = place.at("out");
+    let input = place.at("input");
+    std::fs::create_dir_all(&input).unwrap();
+    std::fs::write(input.join("short.pdf"), pdf(&["Short"])).unwrap();
+    std::fs::write(input.join("long.pdf"), pdf(&["A page of many"; 200])).unwrap();
+    let mut command = place.command(&["process"]);
+    let mut run = command.arg(&input).arg("--out").arg(&out).spawn().unwrap();
+    let results = || {
+        let bytes = std::fs::read(out.join("processing_results.json")).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or(serde_json::Value::Null)
+    };
+    wait("the short one is read", LIMIT, || {
+        results()["processed"] == 1
+    });
+    let pid = rustix::process::Pid::from_child(&run);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    run.wait().unwrap();
+    let told = results();
+    assert_eq!(told["total_files"], 2);
+    assert!(told["end_time"].is_null());
+}
+
+#[test]
 fn failed_documents_can_be_retried_and_status_tells() {
     let place = Place::new();
     place.old("x/bad.pdf", b"words");
@@ -484,6 +509,8 @@ fn failed_documents_can_be_retried_and_status_tells() {
         (&1.into(), &false.into())
     );
     assert_eq!(status["last_failures"][0]["name"], "x/bad.pdf");
+    let reason = std::fs::read_to_string(place.at("failed/x/bad.pdf.reason.json")).unwrap();
+    assert!(reason.contains("dropleaf retry x/bad.pdf"), "{reason}");
     let began = Instant::now();
     let retried = place.command(&["retry", "--all"]).output().unwrap();
     assert!(retried.status.success() && began.elapsed() < Duration::from_secs(10));

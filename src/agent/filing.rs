@@ -123,10 +123,12 @@ pub fn file_failed(ctx: &Context, job: &Job) -> Result<(), String> {
         if let Some(Filing { failed, .. }) = &ctx.places.filing
             && let Some(to) = file(ctx, job, failed)?
         {
+            // The name it has in `failed/`, which may be a numbered one.
+            let name = to.strip_prefix(failed).unwrap_or(&to).to_string_lossy();
             let reason = json!({
                 "file": job.source.to_string_lossy(),
                 "reason": entry.error,
-                "what_to_do": "mend the cause, then: dropleaf retry NAME",
+                "what_to_do": format!("mend the cause, then: dropleaf retry {}", quoted(&name)),
                 "failed_at": entry.processed_at,
                 "attempts": entry.attempts,
                 "pages": entry.pages,
@@ -147,6 +149,16 @@ pub fn file_failed(ctx: &Context, job: &Job) -> Result<(), String> {
         );
         Ok(())
     })
+}
+
+/// A name as a shell reads it as one word.
+fn quoted(name: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"./_-+,".contains(&b);
+    if name.bytes().all(plain) {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', "'\\''"))
+    }
 }
 
 /// What follows the name of a failed original in the name of its reason.
@@ -211,4 +223,15 @@ fn filed(job: &Job, folder: &Path, name: &OsStr) -> Option<PathBuf> {
 fn device(path: &Path) -> Option<u64> {
     use std::os::unix::fs::MetadataExt;
     std::fs::symlink_metadata(path).ok().map(|m| m.dev())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_name_is_one_word() {
+        assert_eq!(quoted("x/a-2.pdf"), "x/a-2.pdf");
+        assert_eq!(quoted("my scan's.pdf"), r"'my scan'\''s.pdf'");
+    }
 }

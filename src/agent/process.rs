@@ -89,7 +89,7 @@ pub async fn process(
         }
     }
     progress.end();
-    start::write_results(&ctx, &start_time, true)?;
+    start::write_results(&ctx, &start_time, false)?;
     failures(&ctx.ledger, &ctx.places.output)?;
     let counts = ctx.ledger.counts()?;
     Ok(Sum {
