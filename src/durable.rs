@@ -157,7 +157,13 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<bool> {
         Ok(()) => {}
         Err(rustix::io::Errno::EXIST) => return Ok(false),
         Err(rustix::io::Errno::XDEV) => return move_across(from, to),
-        // File systems without RENAME_NOREPLACE (NFS, some FUSE): a hard link never replaces.
+        // File systems without RENAME_NOREPLACE (NFS, some FUSE): a hard link never replaces, nor
+        // does a folder's rename replace more than an empty folder.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if from.is_dir() => {
+            if !rename_folder(from, to)? {
+                return Ok(false);
+            }
+        }
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if from.is_file() => {
             match fs::hard_link(from, to) {
                 Ok(()) => at("remove", from, fs::remove_file(from))?,
@@ -171,6 +177,20 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<bool> {
         sync_dir(folder)?;
     }
     Ok(true)
+}
+
+fn rename_folder(from: &Path, to: &Path) -> Result<bool> {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+    if to.symlink_metadata().is_ok() {
+        return Ok(false);
+    }
+    match fs::rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(e) if matches!(e.kind(), AlreadyExists | DirectoryNotEmpty | NotADirectory) => {
+            Ok(false)
+        }
+        Err(e) => at("move", from, Err(e)),
+    }
 }
 
 fn move_across(from: &Path, to: &Path) -> Result<bool> {
@@ -187,7 +207,8 @@ fn move_across(from: &Path, to: &Path) -> Result<bool> {
             let mut source = File::open(from)?;
             let meta = source.metadata()?;
             io::copy(&mut source, &mut copy)?;
-            copy.set_permissions(meta.permissions())?;
+            // Some shares know no permissions.
+            let _ = copy.set_permissions(meta.permissions());
             copy.set_modified(meta.modified()?)?;
             copy.sync_all()?;
             let copied = self::digest(&draft).map_err(|e| e.source)?;
@@ -221,18 +242,33 @@ fn move_across(from: &Path, to: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Exchanges two paths in one step, both durable.
+/// Exchanges two paths, both durable: in one step, where the file system can.
 pub fn exchange(a: &Path, b: &Path) -> Result<()> {
     crash_point();
-    at(
-        "exchange",
-        b,
-        renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).map_err(Into::into),
-    )?;
+    match renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => exchange_by_renames(a, b)?,
+        Err(e) => return at("exchange", b, Err(e.into())),
+    }
     for folder in [parent(a), parent(b)].into_iter().flatten() {
         sync_dir(folder)?;
     }
     Ok(())
+}
+
+/// For a moment nothing has the name `b`. A crash leaves what was there beside `a`, with `.old`
+/// after its name; `a` or `b` is then absent.
+fn exchange_by_renames(a: &Path, b: &Path) -> Result<()> {
+    let old = beside(a, ".old");
+    // Left by a crash; what was exchanged then stands at its place.
+    remove_dir_all(&old)?;
+    at("exchange", b, fs::rename(b, &old))?;
+    if let Err(e) = fs::rename(a, b) {
+        // As it was, as far as that can be had.
+        let _ = fs::rename(&old, b);
+        return at("exchange", b, Err(e));
+    }
+    at("exchange", b, fs::rename(&old, a))
 }
 
 /// Removes a folder of our own with all it holds; an absent one is fine.
@@ -350,6 +386,31 @@ mod tests {
         assert_eq!(to, dir.path().join("done/a-2.pdf"));
         assert_eq!(fs::read(dir.path().join("done/a.pdf")).unwrap(), b"other");
         assert!(!dir.path().join("a.pdf").exists());
+    }
+
+    #[test]
+    fn folders_move_where_renames_have_no_flags() {
+        let dir = tempfile::tempdir().unwrap();
+        let [a, b, c] = ["a", "b", "c"].map(|n| dir.path().join(n));
+        for (folder, word) in [(&a, "new"), (&b, "old")] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("x"), word).unwrap();
+        }
+        let word = |folder: &Path| fs::read_to_string(folder.join("x")).unwrap();
+        assert!(!rename_folder(&a, &b).unwrap());
+        fs::write(&c, "a file").unwrap();
+        assert!(!rename_folder(&a, &c).unwrap());
+        fs::remove_file(&c).unwrap();
+        fs::create_dir(&c).unwrap();
+        assert!(!rename_folder(&a, &c).unwrap());
+        fs::remove_dir(&c).unwrap();
+        exchange_by_renames(&a, &b).unwrap();
+        assert_eq!((&*word(&a), &*word(&b)), ("old", "new"));
+        assert!(!dir.path().join("a.old").exists());
+        assert!(rename_folder(&a, &c).unwrap());
+        assert_eq!(word(&c), "old");
+        assert!(exchange_by_renames(&a, &b).is_err());
+        assert_eq!(word(&b), "new", "what cannot be exchanged stays");
     }
 
     #[test]

@@ -347,6 +347,25 @@ fn a_name_that_comes_again_replaces_or_is_numbered() {
 }
 
 #[test]
+fn two_copies_of_one_file_are_both_done() {
+    let place = Place::new();
+    let pages = ["One", "Two", "Three", "Four"];
+    for name in ["a.pdf", "b.pdf"] {
+        place.old(name, &pdf(&pages));
+    }
+    let out = place.command(&["watch", "--once"]).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{said}");
+    assert_eq!(
+        place.files("done"),
+        [PathBuf::from("a.pdf"), "b.pdf".into()]
+    );
+    for stem in ["a", "b"] {
+        place.assert_output(stem, stem, 4, "Four");
+    }
+}
+
+#[test]
 fn process_leaves_originals_and_says_what_failed() {
     let place = Place::new();
     let (input, out) = (place.at("input"), place.at("out"));
@@ -401,6 +420,83 @@ fn process_leaves_originals_and_says_what_failed() {
 }
 
 #[test]
+fn process_removes_nothing_that_it_did_not_write() {
+    let place = Place::new();
+    let out = place.at("out");
+    std::fs::create_dir_all(out.join("photos")).unwrap();
+    std::fs::write(out.join("photos/cat.jpg"), "mine").unwrap();
+    std::fs::create_dir_all(out.join("a")).unwrap();
+    std::fs::write(out.join("photos.pdf"), pdf(&["Photos of cats"])).unwrap();
+    std::fs::write(out.join("a.pdf"), pdf(&["The outer one"])).unwrap();
+    std::fs::write(out.join("a/b.pdf"), pdf(&["The inner one"])).unwrap();
+    let text = |path: &str| std::fs::read_to_string(out.join(path)).unwrap_or_default();
+    // The second run replaces what the first wrote.
+    for _ in 0..2 {
+        let ran = place
+            .command(&["process"])
+            .args(["photos.pdf", "a.pdf", "a/b.pdf"].map(|f| out.join(f)))
+            .arg("--out")
+            .arg(&out)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(0), "{said}");
+        assert_eq!(text("photos/cat.jpg"), "mine");
+        assert!(text("photos-2/photos.mmd").contains("cats"));
+        assert!(text("a-2/a.mmd").contains("outer"));
+        assert!(text("a/b/b.mmd").contains("inner"));
+        assert!(out.join("a/b.pdf").exists() && !out.join("a-3").exists());
+    }
+}
+
+#[test]
+fn process_keeps_apart_files_of_one_name() {
+    let place = Place::new();
+    let out = place.at("out");
+    for turn in 0..2 {
+        for (folder, output) in [("d1", "scan"), ("d2", "scan.pdf")] {
+            let source = place.at(folder).join("scan.pdf");
+            let shown = format!("Turn {turn} of {folder}");
+            std::fs::create_dir_all(place.at(folder)).unwrap();
+            std::fs::write(&source, pdf(&[&shown])).unwrap();
+            let mut command = place.command(&["process"]);
+            let ran = command.arg(source).arg("--out").arg(&out).output().unwrap();
+            let said = String::from_utf8_lossy(&ran.stderr);
+            assert_eq!(ran.status.code(), Some(0), "{said}");
+            let text = std::fs::read_to_string(out.join(output).join("scan.mmd")).unwrap();
+            assert!(text.contains(&shown), "{text}");
+        }
+    }
+    let text = std::fs::read_to_string(out.join("scan/scan.mmd")).unwrap();
+    assert!(text.contains("of d1"), "{text}");
+}
+
+#[test]
+fn an_interrupted_process_tells_what_waits() {
+    let place = Place::new();
+    let out = place.at("out");
+    let input = place.at("input");
+    std::fs::create_dir_all(&input).unwrap();
+    std::fs::write(input.join("short.pdf"), pdf(&["Short"])).unwrap();
+    std::fs::write(input.join("long.pdf"), pdf(&["A page of many"; 200])).unwrap();
+    let mut command = place.command(&["process"]);
+    let mut run = command.arg(&input).arg("--out").arg(&out).spawn().unwrap();
+    let results = || {
+        let bytes = std::fs::read(out.join("processing_results.json")).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or(serde_json::Value::Null)
+    };
+    wait("the short one is read", LIMIT, || {
+        results()["processed"] == 1
+    });
+    let pid = rustix::process::Pid::from_child(&run);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    run.wait().unwrap();
+    let told = results();
+    assert_eq!(told["total_files"], 2);
+    assert!(told["end_time"].is_null());
+}
+
+#[test]
 fn failed_documents_can_be_retried_and_status_tells() {
     let place = Place::new();
     place.old("x/bad.pdf", b"words");
@@ -413,6 +509,8 @@ fn failed_documents_can_be_retried_and_status_tells() {
         (&1.into(), &false.into())
     );
     assert_eq!(status["last_failures"][0]["name"], "x/bad.pdf");
+    let reason = std::fs::read_to_string(place.at("failed/x/bad.pdf.reason.json")).unwrap();
+    assert!(reason.contains("dropleaf retry x/bad.pdf"), "{reason}");
     let began = Instant::now();
     let retried = place.command(&["retry", "--all"]).output().unwrap();
     assert!(retried.status.success() && began.elapsed() < Duration::from_secs(10));

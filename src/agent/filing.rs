@@ -14,35 +14,51 @@ use crate::durable;
 use crate::job::{Job, Stamp, State};
 use crate::observe::event;
 use crate::output::results::Entry;
-use crate::output::stage;
+use crate::output::stage::{self, Published};
 
 /// Publishes the staged output of a job that is `publishing`, files its original, ends the job.
+/// A job whose staged output is gone waits again, its original stays.
 pub fn publish(ctx: &Context, job: &Job) -> Result<(), String> {
     block_in_place(|| {
         let text = |e: &dyn std::fmt::Display| e.to_string();
         let mut entry = entry(job)?;
         let output = job.output.clone().unwrap_or_else(|| job.source.clone());
         let mut path = output.clone();
+        let mut replaces = job.replaces.then_some(&*job.source);
         let mut number = 1;
-        while !stage::publish(
-            &ctx.places.output,
-            job.id,
-            &path,
-            job.replaces && number == 1,
-        )
-        .map_err(|e| text(&e))?
-        {
-            // Somebody made a folder of this name meanwhile.
-            number += 1;
-            path = output.with_file_name(durable::numbered(
-                output.file_name().unwrap_or_default(),
-                number,
-            ));
-            ctx.ledger
-                .rename_output(job.id, &path)
-                .map_err(|e| text(&e))?;
-            entry.output_directory = format!("{}/", ctx.places.output.join(&path).display());
+        loop {
+            match stage::publish(&ctx.places.output, job.id, &path, replaces)
+                .map_err(|e| text(&e))?
+            {
+                Published::Done => break,
+                Published::Lost => {
+                    tracing::warn!(
+                        "{}: its staged output is gone, it is read again",
+                        job.source.display()
+                    );
+                    return ctx.ledger.undecide(job.id).map_err(|e| text(&e));
+                }
+                Published::Taken => {}
+            }
+            // Somebody else's folder has this name: the first that nobody has.
+            replaces = None;
+            loop {
+                number += 1;
+                path = output.with_file_name(durable::numbered(
+                    output.file_name().unwrap_or_default(),
+                    number,
+                ));
+                if ctx
+                    .ledger
+                    .rename_output(job.id, &path)
+                    .map_err(|e| text(&e))?
+                {
+                    break;
+                }
+            }
         }
+        // A crash may have left the new name in the ledger only.
+        entry.output_directory = format!("{}/", ctx.places.output.join(&path).display());
         if let Some(Filing { done, .. }) = &ctx.places.filing {
             entry.original_moved_to =
                 file(ctx, job, done)?.map(|p| p.to_string_lossy().into_owned());
@@ -107,10 +123,12 @@ pub fn file_failed(ctx: &Context, job: &Job) -> Result<(), String> {
         if let Some(Filing { failed, .. }) = &ctx.places.filing
             && let Some(to) = file(ctx, job, failed)?
         {
+            // The name it has in `failed/`, which may be a numbered one.
+            let name = to.strip_prefix(failed).unwrap_or(&to).to_string_lossy();
             let reason = json!({
                 "file": job.source.to_string_lossy(),
                 "reason": entry.error,
-                "what_to_do": "mend the cause, then: dropleaf retry NAME",
+                "what_to_do": format!("mend the cause, then: dropleaf retry {}", quoted(&name)),
                 "failed_at": entry.processed_at,
                 "attempts": entry.attempts,
                 "pages": entry.pages,
@@ -131,6 +149,16 @@ pub fn file_failed(ctx: &Context, job: &Job) -> Result<(), String> {
         );
         Ok(())
     })
+}
+
+/// A name as a shell reads it as one word.
+fn quoted(name: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"./_-+,".contains(&b);
+    if name.bytes().all(plain) {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', "'\\''"))
+    }
 }
 
 /// What follows the name of a failed original in the name of its reason.
@@ -195,4 +223,15 @@ fn filed(job: &Job, folder: &Path, name: &OsStr) -> Option<PathBuf> {
 fn device(path: &Path) -> Option<u64> {
     use std::os::unix::fs::MetadataExt;
     std::fs::symlink_metadata(path).ok().map(|m| m.dev())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_name_is_one_word() {
+        assert_eq!(quoted("x/a-2.pdf"), "x/a-2.pdf");
+        assert_eq!(quoted("my scan's.pdf"), r"'my scan'\''s.pdf'");
+    }
 }

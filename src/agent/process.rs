@@ -1,6 +1,6 @@
 //! `dropleaf process`: the same work once, on files that stay where they are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -45,21 +45,17 @@ pub async fn process(
             AgentError::Usage(format!("another dropleaf writes to {}", out.display()))
         })?;
     let stop = Stop::listen().map_err(|e| AgentError::Machine(e.to_string()))?;
-    let ledger = Ledger::open(&config.folders.state.join(ledger_name(&out)))?;
-    ledger.forget_finished()?;
-    let asked: BTreeSet<&Path> = files.iter().map(PathBuf::as_path).collect();
-    for job in ledger.open_jobs()? {
-        if !asked.contains(job.source.as_path()) {
-            ledger.withdraw(job.id)?;
-        }
-    }
-    let start_time = start::now();
+    let mut ledger = Ledger::open(&config.folders.state.join(ledger_name(&out)))?;
+    let mut stamps = BTreeMap::new();
     for file in &files {
-        let stamp = Stamp::of_metadata(
-            &std::fs::metadata(root.join(file))
-                .map_err(|e| AgentError::Usage(format!("{}: {e}", file.display())))?,
-        );
-        ledger.admit(file, stamp)?;
+        let meta = std::fs::metadata(root.join(file))
+            .map_err(|e| AgentError::Usage(format!("{}: {e}", file.display())))?;
+        stamps.insert(file.as_path(), Stamp::of_metadata(&meta));
+    }
+    ledger.begin_run(&root, &|source| stamps.get(source).copied())?;
+    let start_time = start::now();
+    for (file, stamp) in &stamps {
+        ledger.admit(file, *stamp)?;
     }
     let progress = Progress::new(files.len() as u64);
     let places = Places {
@@ -93,7 +89,7 @@ pub async fn process(
         }
     }
     progress.end();
-    start::write_results(&ctx, &start_time, true)?;
+    start::write_results(&ctx, &start_time, false)?;
     failures(&ctx.ledger, &ctx.places.output)?;
     let counts = ctx.ledger.counts()?;
     Ok(Sum {

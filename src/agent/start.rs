@@ -1,5 +1,6 @@
 //! What every run begins with: folders, ledger, reader, and what an interrupted run left.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -20,19 +21,35 @@ use crate::service::stop::Stop;
 
 /// Creates a folder and shows that it can be written to.
 pub fn writable(what: &str, folder: &Path) -> Result<(), AgentError> {
-    let config = |why: String| AgentError::Config {
-        what: format!("{what} {}", folder.display()),
-        why,
-        hint:
-            "create it and give it to the user that runs dropleaf, or name another in the settings"
-                .into(),
+    let blame = |why: String, e: &io::Error| {
+        let what = format!("{what} {}", folder.display());
+        if !by_settings(e.kind()) {
+            return AgentError::Machine(format!("{what}: {why}"));
+        }
+        let hint =
+            "create it and give it to the user that runs dropleaf, or name another in the settings";
+        AgentError::Config {
+            what,
+            why,
+            hint: hint.into(),
+        }
     };
-    durable::create_dir_all(folder).map_err(|e| config(e.source.to_string()))?;
+    durable::create_dir_all(folder).map_err(|e| blame(e.source.to_string(), &e.source))?;
     tempfile::Builder::new()
         .prefix(".dropleaf-")
         .tempfile_in(folder)
         .map(drop)
-        .map_err(|e| config(format!("cannot be written to: {e}")))
+        .map_err(|e| blame(format!("cannot be written to: {e}"), &e))
+}
+
+/// Whether other settings or owners mend it; a full disk or a share that is gone is not mended so.
+fn by_settings(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{AlreadyExists, NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+    matches!(
+        kind,
+        // A file stands where the folder should be.
+        AlreadyExists | NotADirectory | PermissionDenied | ReadOnlyFilesystem
+    )
 }
 
 /// pdfium is missing.
@@ -107,8 +124,8 @@ pub fn recover(ctx: &Context) -> Result<(), AgentError> {
     Ok(stage::sweep(&ctx.places.output, &staged)?)
 }
 
-/// Writes `processing_results.json`.
-pub fn write_results(ctx: &Context, start_time: &str, stopped: bool) -> Result<(), AgentError> {
+/// Writes `processing_results.json`. An interrupted run tells what still waits.
+pub fn write_results(ctx: &Context, start_time: &str, _: bool) -> Result<(), AgentError> {
     let counts = ctx.ledger.counts()?;
     let finished = ctx.ledger.finished(ctx.config.output.results_limit)?;
     let now = now();
@@ -116,7 +133,7 @@ pub fn write_results(ctx: &Context, start_time: &str, stopped: bool) -> Result<(
         start_time,
         input_directory: &ctx.places.inbox,
         output_directory: &ctx.places.output,
-        waiting: if stopped { 0 } else { counts.open },
+        waiting: counts.open,
         successful: counts.done,
         failed: counts.failed,
         now: &now,
@@ -138,4 +155,25 @@ pub fn write_results(ctx: &Context, start_time: &str, stopped: bool) -> Result<(
 /// ISO 8601 with zone.
 pub fn now() -> String {
     jiff::Zoned::now().strftime("%FT%T%.3f%:z").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_settings_can_mend_is_blamed_on_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for folder in [file.clone(), file.join("below")] {
+            let refused = writable("output", &folder);
+            assert!(matches!(refused, Err(AgentError::Config { .. })));
+        }
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::NotFound] {
+            assert!(!by_settings(kind));
+        }
+        assert!(!by_settings(io::Error::from_raw_os_error(5).kind()));
+        assert!(writable("output", &dir.path().join("new")).is_ok());
+    }
 }

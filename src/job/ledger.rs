@@ -1,19 +1,21 @@
 //! The ledger: one SQLite file, WAL, synchronous FULL. Every commit is a durable step.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{Job, Stamp, State};
 use crate::durable::crash_point;
 
+/// Numbers of jobs are never used again (AUTOINCREMENT): outputs are known by them.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS jobs (
-  id INTEGER PRIMARY KEY, source BLOB NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, source BLOB NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
   inode INTEGER NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
   child_deaths INTEGER NOT NULL DEFAULT 0, output BLOB, replaces INTEGER NOT NULL DEFAULT 0,
   digest TEXT, reason TEXT, number INTEGER NOT NULL DEFAULT 1, summary TEXT, finish INTEGER);
@@ -24,8 +26,15 @@ CREATE TABLE IF NOT EXISTS outputs (path BLOB PRIMARY KEY, source BLOB NOT NULL,
   number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS readings (digest TEXT, model TEXT, settings TEXT, page INTEGER, json TEXT NOT NULL,
   PRIMARY KEY (digest, model, settings, page)) WITHOUT ROWID;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 ";
+
+/// Version 1 used numbers of jobs again; its columns were the same. Its indexes would follow the renamed table.
+const RENEW: (&str, &str) = (
+    "ALTER TABLE jobs RENAME TO jobs_1;
+     DROP INDEX jobs_open; DROP INDEX jobs_source; DROP INDEX jobs_finish;",
+    "INSERT INTO jobs SELECT * FROM jobs_1; DROP TABLE jobs_1;",
+);
 
 #[derive(Debug, thiserror::Error)]
 #[error("the ledger {}: {source}", path.display())]
@@ -58,6 +67,10 @@ pub struct Finished {
 pub struct Ledger {
     path: PathBuf,
     connection: Mutex<Connection>,
+    /// What the jobs in work are read from: their rows may be renewed meanwhile.
+    begun: Mutex<HashMap<i64, (Stamp, String)>>,
+    /// Where the owners of outputs are known by their whole paths: the folder of the sources.
+    root: Option<PathBuf>,
 }
 
 fn blob(path: &Path) -> &[u8] {
@@ -66,6 +79,22 @@ fn blob(path: &Path) -> &[u8] {
 
 fn path_of(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(bytes))
+}
+
+/// Makes the tables, or renews those of an older version, in one step.
+fn prepare(c: &mut Connection) -> rusqlite::Result<()> {
+    let version = |c: &Connection| c.query_row("PRAGMA user_version", [], |r| r.get::<_, i64>(0));
+    if version(c)? == 2 {
+        return Ok(());
+    }
+    let tx = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have been faster.
+    match version(&tx)? {
+        1 => tx.execute_batch(&format!("{}{SCHEMA}{}", RENEW.0, RENEW.1))?,
+        0 => tx.execute_batch(SCHEMA)?,
+        _ => {}
+    }
+    tx.commit()
 }
 
 const COLUMNS: &str = "id, source, size, mtime, inode, state, attempts, child_deaths, output, replaces, digest, reason, number, summary";
@@ -95,11 +124,11 @@ impl Ledger {
     /// Opens or creates the ledger file; its folder must exist.
     pub fn open(path: &Path) -> Result<Self> {
         let connection = (|| {
-            let c = Connection::open(path)?;
+            let mut c = Connection::open(path)?;
             c.busy_timeout(std::time::Duration::from_secs(10))?;
             c.pragma_update(None, "journal_mode", "WAL")?;
             c.pragma_update(None, "synchronous", "FULL")?;
-            c.execute_batch(SCHEMA)?;
+            prepare(&mut c)?;
             Ok(c)
         })()
         .map_err(|source| LedgerError {
@@ -109,7 +138,13 @@ impl Ledger {
         Ok(Self {
             path: path.to_path_buf(),
             connection: Mutex::new(connection),
+            begun: Mutex::default(),
+            root: None,
         })
+    }
+
+    fn begun(&self) -> MutexGuard<'_, HashMap<i64, (Stamp, String)>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T> {
@@ -202,23 +237,51 @@ impl Ledger {
         })
     }
 
-    /// Forgets the finished jobs, not the names of their outputs: a run counts its own.
-    pub fn forget_finished(&self) -> Result<()> {
+    /// Begins a run of its own over the files below `root`; `asked` gives the stamps of those to be
+    /// read. Outputs belong to whole paths from now on: files of one name below other folders come
+    /// in other runs. Finished jobs are forgotten, a run counts its own, and so is what an
+    /// interrupted run left that is not to be read, or not from this file; the names of outputs
+    /// are kept.
+    pub fn begin_run(&mut self, root: &Path, asked: &dyn Fn(&Path) -> Option<Stamp>) -> Result<()> {
+        let open = self.open_jobs()?;
         self.write(|c| {
-            c.execute("DELETE FROM jobs WHERE state IN ('done','failed')", [])
-                .map(drop)
-        })
+            let tx = c.transaction()?;
+            let before: Option<Vec<u8>> = tx
+                .query_row("SELECT value FROM meta WHERE key='root'", [], |r| r.get(0))
+                .optional()?;
+            tx.execute("DELETE FROM jobs WHERE state IN ('done','failed')", [])?;
+            for job in open {
+                let same = before.as_deref() == Some(blob(root))
+                    && asked(&job.source)
+                        .is_some_and(|now| job.state == State::Waiting || now == job.stamp);
+                if !same {
+                    give_name_back(&tx, job.id)?;
+                    tx.execute("DELETE FROM jobs WHERE id=?1", [job.id])?;
+                }
+            }
+            tx.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('root', ?1)",
+                [blob(root)],
+            )?;
+            tx.commit()
+        })?;
+        self.root = Some(root.to_path_buf());
+        Ok(())
+    }
+
+    /// Whom an output of a source belongs to.
+    fn owner(&self, source: &Path) -> PathBuf {
+        self.root
+            .as_ref()
+            .map_or_else(|| source.to_path_buf(), |root| root.join(source))
     }
 
     /// Forgets a job whose file went away before it was read.
     pub fn withdraw(&self, id: i64) -> Result<()> {
+        self.begun().remove(&id);
         self.write(|c| {
             let tx = c.transaction()?;
-            // The name that it claimed was never used.
-            tx.execute(
-                "DELETE FROM outputs WHERE path=(SELECT output FROM jobs WHERE id=?1 AND state='waiting' AND replaces=0)",
-                [id],
-            )?;
+            give_name_back(&tx, id)?;
             tx.execute("DELETE FROM jobs WHERE id=?1 AND state='waiting'", [id])?;
             tx.commit()
         })
@@ -236,7 +299,7 @@ impl Ledger {
         replace_source: bool,
         taken: &dyn Fn(&Path) -> bool,
     ) -> Result<Job> {
-        self.write(|c| {
+        let job = self.write(|c| {
             let tx = c.transaction()?;
             let mut job = tx.query_row(&format!("SELECT {COLUMNS} FROM jobs WHERE id=?1"), [id], job)?;
             let same = job.digest.as_deref() == Some(digest);
@@ -244,10 +307,11 @@ impl Ledger {
                 if let Some(old) = job.output.take().filter(|_| !job.replaces) {
                     tx.execute("DELETE FROM outputs WHERE path=?1", [blob(&old)])?;
                 }
-                let claim = claim(&tx, &job.source, digest, replace_source, taken)?;
+                let owner = self.owner(&job.source);
+                let claim = claim(&tx, &job.source, &owner, digest, replace_source, taken)?;
                 tx.execute(
                     "INSERT OR REPLACE INTO outputs VALUES (?1,?2,?3,?4)",
-                    params![blob(&claim.path), blob(&job.source), digest, claim.number],
+                    params![blob(&claim.path), blob(&owner), digest, claim.number],
                 )?;
                 job.output = Some(claim.path);
                 job.replaces = claim.replaces;
@@ -261,19 +325,30 @@ impl Ledger {
             )?;
             tx.commit()?;
             Ok(job)
-        })
+        })?;
+        self.begun().insert(id, (job.stamp, digest.to_owned()));
+        Ok(job)
     }
 
-    /// Gives a job's output another name: the chosen one was taken meanwhile.
-    pub fn rename_output(&self, id: i64, path: &Path) -> Result<()> {
+    /// Gives a job's output another name: the chosen one turned out to be somebody else's.
+    /// `Ok(false)`: the ledger knows an output of that name.
+    pub fn rename_output(&self, id: i64, path: &Path) -> Result<bool> {
         self.write(|c| {
             let tx = c.transaction()?;
-            tx.execute(
-                "INSERT OR REPLACE INTO outputs SELECT ?2, source, IFNULL(digest,''), number FROM jobs WHERE id=?1",
-                params![id, blob(path)],
+            let source = tx.query_row("SELECT source FROM jobs WHERE id=?1", [id], |r| {
+                Ok(path_of(r.get_ref(0)?.as_blob()?))
+            })?;
+            let new = tx.execute(
+                "INSERT OR IGNORE INTO outputs SELECT ?2, ?3, IFNULL(digest,''), number FROM jobs WHERE id=?1",
+                params![id, blob(path), blob(&self.owner(&source))],
             )?;
+            if new == 0 {
+                return Ok(false);
+            }
+            tx.execute("DELETE FROM outputs WHERE path=(SELECT output FROM jobs WHERE id=?1)", [id])?;
             tx.execute("UPDATE jobs SET output=?2, replaces=0 WHERE id=?1", params![id, blob(path)])?;
-            tx.commit()
+            tx.commit()?;
+            Ok(true)
         })
     }
 
@@ -298,19 +373,43 @@ impl Ledger {
         })
     }
 
-    /// Moves a job to `publishing` or `failing`, with what will be told at its end.
+    /// Moves a job to `publishing` or `failing`, with what will be told at its end. The stamp of
+    /// the file that was read stands again: a file that took its name meanwhile is another
+    /// arrival, and is not filed in its place.
     pub fn decide(&self, id: i64, state: State, reason: Option<&str>, summary: &str) -> Result<()> {
+        let (stamp, digest) = self.begun().remove(&id).unzip();
         self.write(|c| {
             c.execute(
-                "UPDATE jobs SET state=?2, reason=?3, summary=?4 WHERE id=?1",
-                params![id, state.name(), reason, summary],
+                "UPDATE jobs SET state=?2, reason=?3, summary=?4, size=IFNULL(?5, size),
+                 mtime=IFNULL(?6, mtime), inode=IFNULL(?7, inode), digest=IFNULL(?8, digest) WHERE id=?1",
+                params![
+                    id,
+                    state.name(),
+                    reason,
+                    summary,
+                    stamp.map(|s| s.size as i64),
+                    stamp.map(|s| s.mtime_ns),
+                    stamp.map(|s| s.inode as i64),
+                    digest
+                ],
+            )
+            .map(drop)
+        })
+    }
+
+    /// Takes a decision back: the job waits to be read again. Its readings are kept.
+    pub fn undecide(&self, id: i64) -> Result<()> {
+        self.write(|c| {
+            c.execute(
+                "UPDATE jobs SET state='waiting', reason=NULL, summary=NULL WHERE id=?1",
+                [id],
             )
             .map(drop)
         })
     }
 
     /// Ends a job: its state, what is told about it, its place in the order of finishing; its
-    /// stored readings go.
+    /// stored readings go, unless another open job has the same content.
     pub fn finish(&self, id: i64, state: State, summary: &str) -> Result<()> {
         self.write(|c| {
             let tx = c.transaction()?;
@@ -321,7 +420,12 @@ impl Ledger {
             if state == State::Failed {
                 tx.execute("DELETE FROM outputs WHERE path=(SELECT output FROM jobs WHERE id=?1 AND replaces=0)", [id])?;
             }
-            tx.execute("DELETE FROM readings WHERE digest=(SELECT digest FROM jobs WHERE id=?1)", [id])?;
+            // A twin in work counts on them.
+            tx.execute(
+                "DELETE FROM readings WHERE digest=(SELECT digest FROM jobs WHERE id=?1) AND digest NOT IN
+                 (SELECT digest FROM jobs WHERE state NOT IN ('done','failed') AND digest IS NOT NULL)",
+                [id],
+            )?;
             tx.commit()
         })
     }
@@ -404,6 +508,15 @@ impl Ledger {
     }
 }
 
+/// The name that a waiting job claimed was never used.
+fn give_name_back(c: &Connection, id: i64) -> rusqlite::Result<()> {
+    c.execute(
+        "DELETE FROM outputs WHERE path=(SELECT output FROM jobs WHERE id=?1 AND state='waiting' AND replaces=0)",
+        [id],
+    )
+    .map(drop)
+}
+
 struct Claim {
     path: PathBuf,
     replaces: bool,
@@ -413,6 +526,7 @@ struct Claim {
 fn claim(
     c: &Connection,
     source: &Path,
+    owner: &Path,
     digest: &str,
     replace_source: bool,
     taken: &dyn Fn(&Path) -> bool,
@@ -438,14 +552,14 @@ fn claim(
                 )
                 .optional()?;
             match known {
-                Some((owner, had)) if owner == blob(source) => {
+                Some((of, had)) if of == blob(owner) => {
                     if had == digest || replace_source {
                         let busy: i64 = c.query_row(
                             "SELECT COUNT(*) FROM jobs WHERE output=?1 AND state NOT IN ('done','failed')",
                             [blob(&path)],
                             |r| r.get(0),
                         )?;
-                        if busy == 0 {
+                        if busy == 0 && !holds_others(c, &path)? {
                             return Ok(Claim {
                                 replaces: taken(&path),
                                 path,
@@ -456,10 +570,11 @@ fn claim(
                     break;
                 }
                 Some(_) => {}
-                None if taken(&path) && !replace_source => break,
+                // What the ledger does not know is somebody else's.
+                None if taken(&path) => break,
                 None => {
                     return Ok(Claim {
-                        replaces: taken(&path),
+                        replaces: false,
                         path,
                         number,
                     });
@@ -467,6 +582,16 @@ fn claim(
             }
         }
     }
+}
+
+/// Whether an output of another document lies below a path: `a/b.pdf` beside `a.pdf`.
+fn holds_others(c: &Connection, path: &Path) -> rusqlite::Result<bool> {
+    let with = |last: u8| [blob(path), &[last]].concat();
+    c.query_row(
+        "SELECT EXISTS (SELECT 1 FROM outputs WHERE path > ?1 AND path < ?2)",
+        params![with(b'/'), with(b'/' + 1)],
+        |r| r.get(0),
+    )
 }
 
 #[cfg(test)]
@@ -513,6 +638,166 @@ mod tests {
             "other content: numbered"
         );
         assert_eq!(out(run(&ledger, "a.pdf", "1")), ("a".into(), 1));
+    }
+
+    fn begin(ledger: &Ledger, source: &str, digest: &str, taken: &dyn Fn(&Path) -> bool) -> Job {
+        let stamp = Stamp {
+            size: 1,
+            mtime_ns: 2,
+            inode: 3,
+        };
+        ledger.admit(Path::new(source), stamp).unwrap();
+        let open = ledger.open_jobs().unwrap();
+        let job = open.iter().find(|j| j.source == Path::new(source)).unwrap();
+        ledger.begin(job.id, digest, true, taken).unwrap()
+    }
+
+    #[test]
+    fn what_the_ledger_does_not_know_is_never_replaced() {
+        let (_dir, ledger) = ledger();
+        let out = |j: &Job| (j.output.clone().unwrap(), j.replaces);
+        // Somebody's folder `photos` stands beside photos.pdf.
+        let job = begin(&ledger, "photos.pdf", "1", &|p| p == Path::new("photos"));
+        assert_eq!(out(&job), ("photos-2".into(), false));
+        ledger.finish(job.id, State::Done, "{}").unwrap();
+        let job = begin(&ledger, "photos.pdf", "2", &|_| true);
+        assert_eq!(out(&job), ("photos-2".into(), true), "its own is replaced");
+    }
+
+    #[test]
+    fn an_output_that_holds_another_is_not_replaced() {
+        let (_dir, ledger) = ledger();
+        for source in ["a.pdf", "a/b.pdf"] {
+            let job = begin(&ledger, source, source, &|_| false);
+            ledger.finish(job.id, State::Done, "{}").unwrap();
+        }
+        let job = begin(&ledger, "a/b.pdf", "a/b.pdf", &|_| true);
+        assert!(job.replaces);
+        let on_disk = |p: &Path| p == Path::new("a") || p == Path::new("a/b");
+        let job = begin(&ledger, "a.pdf", "a.pdf", &on_disk);
+        assert_eq!(job.output.as_deref(), Some(Path::new("a-2")));
+        assert!(!job.replaces);
+    }
+
+    #[test]
+    fn a_new_name_takes_nobodys_place() {
+        let (_dir, ledger) = ledger();
+        let other = begin(&ledger, "a-2.pdf", "2", &|_| false);
+        let job = begin(&ledger, "a.pdf", "1", &|_| false);
+        assert_eq!(other.output.as_deref(), Some(Path::new("a-2")));
+        assert!(!ledger.rename_output(job.id, Path::new("a-2")).unwrap());
+        assert!(ledger.rename_output(job.id, Path::new("a-3")).unwrap());
+        ledger.finish(job.id, State::Done, "{}").unwrap();
+        let again = begin(&ledger, "a.pdf", "1", &|_| true);
+        let out = (again.output.as_deref(), again.replaces);
+        assert_eq!(out, (Some(Path::new("a-3")), true));
+    }
+
+    #[test]
+    fn readings_stay_while_a_twin_is_open() {
+        let (_dir, ledger) = ledger();
+        let first = begin(&ledger, "a.pdf", "d", &|_| false);
+        let second = begin(&ledger, "b.pdf", "d", &|_| false);
+        ledger.keep_reading("d", "m", "s", 0, "{}").unwrap();
+        ledger.finish(first.id, State::Done, "{}").unwrap();
+        assert_eq!(ledger.pages_read("d", "m", "s").unwrap(), [0]);
+        ledger.finish(second.id, State::Done, "{}").unwrap();
+        assert!(ledger.pages_read("d", "m", "s").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_job_whose_output_is_lost_is_read_again() {
+        let (_dir, ledger) = ledger();
+        let id = begin(&ledger, "a.pdf", "d", &|_| false).id;
+        ledger.keep_reading("d", "m", "s", 0, "{}").unwrap();
+        ledger.decide(id, State::Publishing, None, "{}").unwrap();
+        ledger.undecide(id).unwrap();
+        let open = ledger.open_jobs().unwrap();
+        assert_eq!((open[0].id, open[0].state), (id, State::Waiting));
+        assert_eq!(ledger.pages_read("d", "m", "s").unwrap(), [0]);
+    }
+
+    #[test]
+    fn a_file_that_came_while_another_was_read_is_not_taken_for_it() {
+        let (_dir, ledger) = ledger();
+        let read = begin(&ledger, "a.pdf", "d", &|_| false);
+        let newer = Stamp {
+            size: 9,
+            mtime_ns: 9,
+            inode: 9,
+        };
+        assert!(!ledger.admit(Path::new("a.pdf"), newer).unwrap());
+        ledger
+            .decide(read.id, State::Publishing, None, "{}")
+            .unwrap();
+        let job = ledger.job(read.id).unwrap().unwrap();
+        assert_eq!(job.stamp, read.stamp);
+        assert_eq!(job.digest.as_deref(), Some("d"));
+    }
+
+    #[test]
+    fn numbers_of_jobs_are_never_used_again() {
+        let (_dir, mut ledger) = ledger();
+        let first = run(&ledger, "a.pdf", "1").id;
+        ledger.begin_run(Path::new("/d"), &|_| None).unwrap();
+        assert!(run(&ledger, "a.pdf", "2").id > first);
+    }
+
+    #[test]
+    fn a_ledger_of_the_first_version_is_renewed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.sqlite");
+        let old = Connection::open(&path).unwrap();
+        let schema = SCHEMA
+            .replace(" AUTOINCREMENT", "")
+            .replace("user_version = 2", "user_version = 1");
+        old.execute_batch(&schema).unwrap();
+        old.execute_batch(
+            "INSERT INTO jobs (id, source, size, mtime, inode, state) VALUES (7, x'61', 1, 2, 3, 'waiting');
+             INSERT INTO outputs VALUES (x'62', x'63', 'd', 1);",
+        )
+        .unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let ledger = Ledger::open(&path).unwrap();
+            let job = ledger.job(7).unwrap().unwrap();
+            assert_eq!((job.source, job.stamp.inode), ("a".into(), 3));
+        }
+        let ledger = Ledger::open(&path).unwrap();
+        ledger.withdraw(7).unwrap();
+        assert!(run(&ledger, "b.pdf", "1").id > 7);
+    }
+
+    #[test]
+    fn files_of_one_name_in_other_folders_own_other_outputs() {
+        let (_dir, mut ledger) = ledger();
+        let stamp = Stamp {
+            size: 1,
+            mtime_ns: 2,
+            inode: 3,
+        };
+        let out = |job: Job| (job.output.unwrap(), job.replaces);
+        let mut scan = |root: &str, there: &[&str]| {
+            ledger.begin_run(Path::new(root), &|_| Some(stamp)).unwrap();
+            let taken = |p: &Path| there.iter().any(|t| p == Path::new(t));
+            let job = begin(&ledger, "scan.pdf", root, &taken);
+            ledger.finish(job.id, State::Done, "{}").unwrap();
+            out(job)
+        };
+        assert_eq!(scan("/1", &[]), ("scan".into(), false));
+        assert_eq!(scan("/2", &["scan"]), ("scan.pdf".into(), false));
+        assert_eq!(scan("/1", &["scan", "scan.pdf"]), ("scan".into(), true));
+        // An interrupted run goes on only with the same files.
+        let id = begin(&ledger, "scan.pdf", "d", &|_| true).id;
+        ledger.begin_run(Path::new("/1"), &|_| Some(stamp)).unwrap();
+        assert!(ledger.job(id).unwrap().is_some());
+        ledger.decide(id, State::Publishing, None, "{}").unwrap();
+        let newer = Stamp { size: 9, ..stamp };
+        ledger.begin_run(Path::new("/1"), &|_| Some(newer)).unwrap();
+        assert!(ledger.job(id).unwrap().is_none());
+        let id = begin(&ledger, "scan.pdf", "d", &|_| true).id;
+        ledger.begin_run(Path::new("/2"), &|_| Some(stamp)).unwrap();
+        assert!(ledger.job(id).unwrap().is_none());
     }
 
     #[test]

@@ -114,12 +114,19 @@ impl Stage {
     }
 
     fn file(&self, suffix: &str) -> PathBuf {
-        // The longest suffix must fit the file system's 255 bytes.
-        const ROOM: usize = 255 - "_layouts.pdf".len();
-        let mut name = durable::shortened(&self.stem, ROOM);
-        name.push(suffix);
-        self.folder.join(name)
+        self.folder.join(named(&self.stem, suffix))
     }
+}
+
+/// What the files of a document are called after its stem.
+const SUFFIXES: [&str; 4] = [".mmd", "_det.mmd", ".json", "_layouts.pdf"];
+
+fn named(stem: &OsStr, suffix: &str) -> OsString {
+    // The longest suffix must fit the file system's 255 bytes.
+    const ROOM: usize = 255 - "_layouts.pdf".len();
+    let mut name = durable::shortened(stem, ROOM);
+    name.push(suffix);
+    name
 }
 
 impl Texts {
@@ -163,29 +170,103 @@ impl Texts {
     }
 }
 
+/// What came of publishing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// The output stands at its place, now or since before a crash.
+    Done,
+    /// Somebody else's folder or file has the name.
+    Taken,
+    /// Neither the staged folder nor the output is there: the document must be read again.
+    Lost,
+}
+
 /// Publishes a job's staged folder as `output/path` by one rename, in exchange for an earlier
-/// output where `replaces`. Runs again after a crash: nothing staged means that it was done.
-/// `Ok(false)`: somebody else's folder has the name.
-pub fn publish(output: &Path, job: i64, path: &Path, replaces: bool) -> durable::Result<bool> {
+/// output of the source that `replaces` names. Runs again after a crash.
+pub fn publish(
+    output: &Path,
+    job: i64,
+    path: &Path,
+    replaces: Option<&Path>,
+) -> durable::Result<Published> {
     let staged = folder(output, job);
     let target = output.join(path);
-    if !staged.is_dir() {
-        return Ok(true);
+    if !is_of(&staged, job) {
+        if !is_of(&target, job) {
+            return Ok(Published::Lost);
+        }
+        // What is staged now, if anything, is the earlier output.
+        durable::remove_dir_all(&staged)?;
+        return Ok(Published::Done);
     }
     if let Some(parent) = target.parent() {
         durable::create_dir_all(parent)?;
     }
-    if is_of(&staged, job) {
-        if durable::rename_new(&staged, &target)? {
-            return Ok(true);
-        }
-        if !replaces {
+    if durable::rename_new(&staged, &target)? {
+        return Ok(Published::Done);
+    }
+    let Some(source) = replaces else {
+        return Ok(Published::Taken);
+    };
+    let ours = is_only_of(&target, source).map_err(|source| FileError {
+        what: "look into",
+        path: target.clone(),
+        source,
+    })?;
+    if !ours {
+        return Ok(Published::Taken);
+    }
+    durable::exchange(&staged, &target)?;
+    durable::remove_dir_all(&staged)?;
+    Ok(Published::Done)
+}
+
+/// Whether a folder is an output of `source` and holds nothing that a stage does not write: what
+/// is removed for a newer output must hold nobody's own files.
+fn is_only_of(folder: &Path, source: &Path) -> io::Result<bool> {
+    #[derive(serde::Deserialize)]
+    struct SourceOnly {
+        source: String,
+    }
+    if !folder.symlink_metadata()?.is_dir() {
+        return Ok(false);
+    }
+    let stem = source.file_stem().unwrap_or(source.as_os_str());
+    let names = SUFFIXES.map(|suffix| named(stem, suffix));
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let expected = if kind.is_dir() {
+            entry.file_name() == "images" && holds_crops_only(&entry.path())?
+        } else {
+            kind.is_file() && names.contains(&entry.file_name())
+        };
+        if !expected {
             return Ok(false);
         }
-        durable::exchange(&staged, &target)?;
     }
-    // What is staged now is the earlier output.
-    durable::remove_dir_all(&staged)?;
+    let report = match std::fs::read(folder.join(named(stem, ".json"))) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        read => read?,
+    };
+    Ok(serde_json::from_slice::<SourceOnly>(&report)
+        .is_ok_and(|report| report.source == source.to_string_lossy()))
+}
+
+/// Whether a folder holds nothing but pictures named `<page>_<number>.jpg`.
+fn holds_crops_only(images: &Path) -> io::Result<bool> {
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    for entry in std::fs::read_dir(images)? {
+        let entry = entry?;
+        let crop = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.strip_suffix(".jpg")?.split_once('_'))
+            .is_some_and(|(page, k)| number(page) && number(k));
+        if !crop || !entry.file_type()?.is_file() {
+            return Ok(false);
+        }
+    }
     Ok(true)
 }
 
@@ -210,7 +291,7 @@ pub fn is_of(folder: &Path, job: i64) -> bool {
         })
 }
 
-/// Removes staged folders that no job owns.
+/// Removes from the staging folder what no job owns.
 pub fn sweep(output: &Path, owned: &[i64]) -> durable::Result<()> {
     let Ok(entries) = std::fs::read_dir(output.join(STAGING)) else {
         return Ok(());
@@ -220,8 +301,13 @@ pub fn sweep(output: &Path, owned: &[i64]) -> durable::Result<()> {
             .file_name()
             .to_str()
             .and_then(|n| n.parse::<i64>().ok());
-        if !job.is_some_and(|job| owned.contains(&job)) {
+        if job.is_some_and(|job| owned.contains(&job)) {
+            continue;
+        }
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             durable::remove_dir_all(&entry.path())?;
+        } else {
+            durable::remove_file(&entry.path())?;
         }
     }
     Ok(())
@@ -274,9 +360,13 @@ mod tests {
                 ..Counts::default()
             }
         );
-        assert!(publish(output, 1, Path::new("x/a"), false).unwrap());
-        assert!(
-            publish(output, 1, Path::new("x/a"), false).unwrap(),
+        assert_eq!(
+            publish(output, 1, Path::new("x/a"), None).unwrap(),
+            Published::Done
+        );
+        assert_eq!(
+            publish(output, 1, Path::new("x/a"), None).unwrap(),
+            Published::Done,
             "again after a crash"
         );
         let report: serde_json::Value =
@@ -284,11 +374,15 @@ mod tests {
         assert_eq!(report["page_status"]["failed"], 1);
         assert_eq!(report["pages"][1]["reason"], "why");
         staged(output, 2);
-        assert!(
-            !publish(output, 2, Path::new("x/a"), false).unwrap(),
+        assert_eq!(
+            publish(output, 2, Path::new("x/a"), None).unwrap(),
+            Published::Taken,
             "never over another's"
         );
-        assert!(publish(output, 2, Path::new("x/a"), true).unwrap());
+        assert_eq!(
+            publish(output, 2, Path::new("x/a"), Some(Path::new("a.pdf"))).unwrap(),
+            Published::Done
+        );
         assert!(
             std::fs::read_to_string(output.join("x/a/a.mmd"))
                 .unwrap()
@@ -298,13 +392,68 @@ mod tests {
         // A crash after the exchange leaves the earlier output staged.
         staged(output, 1);
         std::fs::rename(folder(output, 1), folder(output, 2)).unwrap();
-        assert!(publish(output, 2, Path::new("x/a"), true).unwrap());
+        assert_eq!(
+            publish(output, 2, Path::new("x/a"), Some(Path::new("a.pdf"))).unwrap(),
+            Published::Done
+        );
         assert!(
             std::fs::read_to_string(output.join("x/a/a.mmd"))
                 .unwrap()
                 .starts_with("job 2")
         );
         assert!(!folder(output, 2).exists());
+    }
+
+    #[test]
+    fn what_is_neither_staged_nor_published_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let output = dir.path();
+        let again = |job| publish(output, job, Path::new("a"), Some(Path::new("a.pdf"))).unwrap();
+        assert_eq!(again(1), Published::Lost);
+        staged(output, 1);
+        assert_eq!(again(1), Published::Done);
+        assert_eq!(again(1), Published::Done);
+        assert_eq!(
+            again(2),
+            Published::Lost,
+            "an earlier output is not this job's"
+        );
+        std::fs::create_dir(folder(output, 2)).unwrap();
+        assert_eq!(again(2), Published::Lost, "nor is half a staged folder");
+        assert!(is_of(&output.join("a"), 1));
+    }
+
+    #[test]
+    fn only_an_output_of_the_source_is_exchanged() {
+        let source = Some(Path::new("a.pdf"));
+        let kept = |prepare: &dyn Fn(&Path)| {
+            let dir = tempfile::tempdir().unwrap();
+            let output = dir.path();
+            staged(output, 1);
+            assert_eq!(
+                publish(output, 1, Path::new("a"), None).unwrap(),
+                Published::Done
+            );
+            prepare(&output.join("a"));
+            staged(output, 2);
+            let replaced = publish(output, 2, Path::new("a"), source).unwrap() == Published::Done;
+            assert_eq!(replaced, is_of(&output.join("a"), 2));
+            assert_eq!(replaced, !folder(output, 2).exists());
+            !replaced
+        };
+        let write = |path: PathBuf| {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "mine").unwrap();
+        };
+        assert!(!kept(&|a| write(a.join("images/0_1.jpg"))));
+        assert!(kept(&|a| write(a.join("notes.txt"))));
+        assert!(kept(&|a| write(a.join("images/cat.jpg"))));
+        assert!(kept(&|a| write(a.join("b/b.mmd"))));
+        assert!(kept(&|a| write(a.join("a.json"))), "another's report");
+        assert!(kept(&|a| {
+            std::fs::remove_dir_all(a).unwrap();
+            write(a.to_path_buf());
+        }));
     }
 
     #[test]
@@ -362,7 +511,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         staged(dir.path(), 3);
         staged(dir.path(), 4);
+        std::fs::write(dir.path().join(STAGING).join("5"), "a file").unwrap();
         sweep(dir.path(), &[4]).unwrap();
+        assert!(!dir.path().join(STAGING).join("5").exists());
         assert!(!folder(dir.path(), 3).exists() && folder(dir.path(), 4).exists());
     }
 }
