@@ -185,3 +185,12 @@ async fn a_child_that_hangs_is_killed_at_its_limit() {
     assert!(matches!(error, DocumentError::TimedOut(_)), "{error}");
     assert!(!support::alive(pid));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_stands_outside_the_process_group_that_a_terminal_interrupts() {
+    let file = written(&pdf(&["a"]));
+    let (child, _) = opened(file.path(), &config::Pdf::default()).await.unwrap();
+    let pid = rustix::process::Pid::from_raw(child.pid().unwrap() as i32);
+    let group = rustix::process::getpgid(pid).unwrap();
+    assert_ne!(group, rustix::process::getpgid(None).unwrap());
+}

@@ -67,6 +67,8 @@ impl Child {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // A terminal's Ctrl-C is for the agent: a child ends with its standard input.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(DocumentError::Machine)?;
