@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::oneshot;
-use tokio::task::{JoinSet, block_in_place};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::task::{JoinError, JoinSet, block_in_place};
 
 use super::verdict::verdict;
 use super::{Context, filing};
@@ -368,6 +368,10 @@ impl Work<'_> {
         let cancel = Cancel::default();
         let mut flying: JoinSet<Flight> = JoinSet::new();
         for page in 0..self.pages {
+            // What is read is kept at once: an interruption does not lose it, its image goes.
+            while let Some(landed) = flying.try_join_next() {
+                self.land(landed, stage)?;
+            }
             if kept.binary_search(&page).is_ok() {
                 let reading = self.kept(page)?;
                 // Pictures of an earlier attempt were never published: they are cut again.
@@ -379,12 +383,12 @@ impl Work<'_> {
                 continue;
             }
             while flying.len() >= WINDOW.max(self.ctx.reader.capacity) {
-                self.land(&mut flying, stage).await?;
+                if let Some(landed) = flying.join_next().await {
+                    self.land(landed, stage)?;
+                }
             }
             if self.ctx.stop.asked() {
-                while !flying.is_empty() {
-                    self.land(&mut flying, stage).await?;
-                }
+                self.land_all(&mut flying, stage).await?;
                 return Err(Halt::Stopped);
             }
             match self.image(child, page).await? {
@@ -396,38 +400,50 @@ impl Work<'_> {
                     } else {
                         None
                     };
-                    self.fly(&mut flying, page, image, chars, &cancel).await?;
+                    let permit = self.permit(&mut flying, stage).await?;
+                    self.fly(&mut flying, page, image, chars, &cancel, permit)?;
                 }
                 Err(why) => self.keep(page, &Reading::failed(why))?,
             }
         }
-        while !flying.is_empty() {
-            self.land(&mut flying, stage).await?;
-        }
-        Ok(())
+        self.land_all(&mut flying, stage).await
     }
 
-    async fn fly(
+    /// A place in the queue. Pages hold theirs until they are kept, so those that are ready are
+    /// kept meanwhile: documents must not wait for each other's.
+    async fn permit(
+        &self,
+        flying: &mut JoinSet<Flight>,
+        stage: &mut Stage,
+    ) -> Result<OwnedSemaphorePermit, Halt> {
+        let acquire = Arc::clone(&self.ctx.queue).acquire_owned();
+        tokio::pin!(acquire);
+        loop {
+            tokio::select! {
+                permit = &mut acquire => return permit.map_err(|e| Halt::Machine(e.to_string())),
+                Some(landed) = flying.join_next() => self.land(landed, stage)?,
+            }
+        }
+    }
+
+    fn fly(
         &self,
         flying: &mut JoinSet<Flight>,
         page: u32,
         image: PageImage,
         chars: Option<PageChars>,
         cancel: &Cancel,
+        permit: OwnedSemaphorePermit,
     ) -> Result<(), Halt> {
-        let permit = Arc::clone(&self.ctx.queue)
-            .acquire_owned()
-            .await
-            .map_err(|e| Halt::Machine(e.to_string()))?;
         let image = Arc::new(image);
         let (sender, reply) = oneshot::channel();
         let task = ReadTask {
             image: Arc::clone(&image),
             chars,
             cancel: cancel.clone(),
+            // The permit goes with the image, to where both are let go.
             reply: Box::new(move |answer| {
-                drop(permit);
-                let _ = sender.send(answer);
+                let _ = sender.send((answer, permit));
             }),
         };
         // Permits are as many as places in the queue: this does not block.
@@ -435,30 +451,41 @@ impl Work<'_> {
             return Err(Halt::Machine("the reader has ended".into()));
         }
         flying.spawn(async move {
-            let answer = reply.await.unwrap_or_else(|_| {
-                Err(ReadError::Page(
-                    "the engine failed on it; the log has the details".into(),
-                ))
-            });
-            (page, image, answer)
+            let (answer, permit) = match reply.await {
+                Ok((answer, permit)) => (answer, Some(permit)),
+                Err(_) => {
+                    let why = "the engine failed on it; the log has the details";
+                    (Err(ReadError::Page(why.into())), None)
+                }
+            };
+            Flight {
+                page,
+                image,
+                answer,
+                _permit: permit,
+            }
         });
         Ok(())
     }
 
+    async fn land_all(&self, flying: &mut JoinSet<Flight>, stage: &mut Stage) -> Result<(), Halt> {
+        while let Some(landed) = flying.join_next().await {
+            self.land(landed, stage)?;
+        }
+        Ok(())
+    }
+
     /// Takes one answer.
-    async fn land(&self, flying: &mut JoinSet<Flight>, stage: &mut Stage) -> Result<(), Halt> {
-        let Some(landed) = flying.join_next().await else {
-            return Ok(());
-        };
-        let (page, image, answer) = landed.map_err(|e| Halt::Machine(e.to_string()))?;
-        let reading = match answer {
+    fn land(&self, landed: Result<Flight, JoinError>, stage: &mut Stage) -> Result<(), Halt> {
+        let flight = landed.map_err(|e| Halt::Machine(e.to_string()))?;
+        let reading = match flight.answer {
             Ok(reading) => reading,
             Err(ReadError::Page(why)) => Reading::failed(why),
             Err(ReadError::Machine(why)) => return Err(Halt::Machine(why)),
             Err(ReadError::Cancelled) => return Err(Halt::Stopped),
         };
-        block_in_place(|| stage.pictures(&reading, page, &image))?;
-        self.keep(page, &reading)
+        block_in_place(|| stage.pictures(&reading, flight.page, &flight.image))?;
+        self.keep(flight.page, &reading)
     }
 
     fn keep(&self, page: u32, reading: &Reading) -> Result<(), Halt> {
@@ -596,7 +623,14 @@ impl Drop for Long<'_> {
     }
 }
 
-type Flight = (u32, Arc<PageImage>, Result<Reading, ReadError>);
+/// A page that the reader has answered.
+struct Flight {
+    page: u32,
+    image: Arc<PageImage>,
+    answer: Result<Reading, ReadError>,
+    /// Bounds the images in memory; gone where the engine failed.
+    _permit: Option<OwnedSemaphorePermit>,
+}
 
 /// The path of a job's original in the inbox.
 pub fn original(ctx: &Context, job: &Job) -> PathBuf {
