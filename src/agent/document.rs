@@ -446,7 +446,7 @@ impl Work<'_> {
                 let _ = sender.send((answer, permit));
             }),
         };
-        // Permits are as many as places in the queue: this does not block.
+        // Permits are fewer than places in the queue: this does not block.
         if !self.ctx.reader.submit(task) {
             return Err(Halt::Machine("the reader has ended".into()));
         }
