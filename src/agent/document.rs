@@ -365,7 +365,7 @@ impl Work<'_> {
             event::resumed(&self.job.source, kept.len());
         }
         self.ctx.progress.opened(self.pages, kept.len());
-        let cancel = Cancel::default();
+        let withdraw = Withdraw::default();
         let mut flying: JoinSet<Flight> = JoinSet::new();
         for page in 0..self.pages {
             // What is read is kept at once: an interruption does not lose it, its image goes.
@@ -401,7 +401,7 @@ impl Work<'_> {
                         None
                     };
                     let permit = self.permit(&mut flying, stage).await?;
-                    self.fly(&mut flying, page, image, chars, &cancel, permit)?;
+                    self.fly(&mut flying, page, image, chars, &withdraw.0, permit)?;
                 }
                 Err(why) => self.keep(page, &Reading::failed(why))?,
             }
@@ -620,6 +620,16 @@ impl Drop for Long<'_> {
         if let Some(ctx) = self.0 {
             ctx.long.fetch_sub(1, Ordering::AcqRel);
         }
+    }
+}
+
+/// Withdraws a document's pages from the reader when the document goes no further.
+#[derive(Default)]
+struct Withdraw(Cancel);
+
+impl Drop for Withdraw {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 
