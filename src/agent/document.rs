@@ -130,6 +130,7 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
         started,
         pages: 0,
         timeouts: 0,
+        chars: ctx.reader.wants_chars,
     };
     match work.whole().await {
         Ok(Whole::Published(job)) => filing::publish(ctx, &job).map(|()| End::Done),
@@ -196,6 +197,8 @@ struct Work<'a> {
     started: Instant,
     pages: u32,
     timeouts: u32,
+    /// Whether the PDF's own characters are asked for.
+    chars: bool,
 }
 
 impl Work<'_> {
@@ -353,6 +356,24 @@ impl Work<'_> {
         }
     }
 
+    /// The characters of a page, where the reader can use them. Pages are read without them all
+    /// the same: a child that they kill is replaced without blame, and asked for no more.
+    async fn chars(&mut self, child: &mut Child, page: u32) -> Result<Option<PageChars>, Halt> {
+        if !self.chars {
+            return Ok(None);
+        }
+        match child.chars(page).await {
+            Ok(chars) => Ok(Some(chars)),
+            Err(DocumentError::PageRefused(_)) => Ok(None),
+            Err(e) => {
+                event::without_chars(&self.job.source, page, &e.to_string());
+                self.chars = false;
+                (*child, _) = self.open().await?;
+                Ok(None)
+            }
+        }
+    }
+
     /// Reads every page that has no reading yet; keeps readings, stages pictures.
     async fn read(&mut self, child: &mut Child, stage: &mut Stage) -> Result<(), Halt> {
         let identity = self.identity().clone();
@@ -393,13 +414,7 @@ impl Work<'_> {
             }
             match self.image(child, page).await? {
                 Ok(image) => {
-                    let chars = if self.ctx.reader.wants_chars {
-                        // Without them the page is read all the same; a dead child is replaced
-                        // when the next image is asked for.
-                        child.chars(page).await.ok()
-                    } else {
-                        None
-                    };
+                    let chars = self.chars(child, page).await?;
                     let permit = self.permit(&mut flying, stage).await?;
                     self.fly(&mut flying, page, image, chars, &withdraw.0, permit)?;
                 }

@@ -107,6 +107,14 @@ pub fn child_died(name: &Path, how: &str) {
     warn!("{}: {how}", name.display());
 }
 
+pub fn without_chars(name: &Path, page: u32, why: &str) {
+    warn!(
+        "{}: its own characters cannot be had, page {}: {why}; reading without them",
+        name.display(),
+        page + 1
+    );
+}
+
 pub fn resumed(name: &Path, pages: usize) {
     info!(
         "{}: going on, {} read before",
