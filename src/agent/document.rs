@@ -340,7 +340,9 @@ impl Work<'_> {
         page: u32,
     ) -> Result<Result<PageImage, String>, Halt> {
         loop {
-            match child.render(page, self.ctx.reader.wish).await {
+            let rendered = child.render(page, self.ctx.reader.wish).await;
+            self.ctx.beat();
+            match rendered {
                 Ok(image) => return Ok(Ok(image)),
                 Err(DocumentError::PageRefused(why)) => return Ok(Err(why)),
                 Err(e) => {
@@ -393,17 +395,8 @@ impl Work<'_> {
             while let Some(landed) = flying.try_join_next() {
                 self.land(landed, stage)?;
             }
-            if kept.binary_search(&page).is_ok() {
-                let reading = self.kept(page)?;
-                // Pictures of an earlier attempt were never published: they are cut again.
-                if reading.blocks.iter().any(|b| b.role() == Role::Figure)
-                    && let Ok(image) = self.image(child, page).await?
-                {
-                    block_in_place(|| stage.pictures(&reading, page, &image))?;
-                }
-                continue;
-            }
-            while flying.len() >= WINDOW.max(self.ctx.reader.capacity) {
+            let known = kept.binary_search(&page).is_ok();
+            while !known && flying.len() >= WINDOW.max(self.ctx.reader.capacity) {
                 if let Some(landed) = flying.join_next().await {
                     self.land(landed, stage)?;
                 }
@@ -411,6 +404,17 @@ impl Work<'_> {
             if self.ctx.stop.asked() {
                 self.land_all(&mut flying, stage).await?;
                 return Err(Halt::Stopped);
+            }
+            if known {
+                let reading = self.kept(page)?;
+                // Pictures of an earlier attempt were never published: they are cut again.
+                if reading.blocks.iter().any(|b| b.role() == Role::Figure)
+                    && let Ok(image) = self.image(child, page).await?
+                {
+                    block_in_place(|| stage.pictures(&reading, page, &image))?;
+                }
+                self.ctx.beat();
+                continue;
             }
             match self.image(child, page).await? {
                 Ok(image) => {
@@ -529,7 +533,7 @@ impl Work<'_> {
                 &json,
             )
         })?;
-        self.ctx.pages_read.fetch_add(1, Ordering::Relaxed);
+        self.ctx.beat();
         self.ctx.progress.page();
         Ok(())
     }
@@ -586,6 +590,7 @@ impl Work<'_> {
                 first.clone_from(&reading.reason);
             }
             let overlay = texts.page(&reading, page)?;
+            self.ctx.beat();
             if fault.is_none() {
                 match child.draw(overlay).await {
                     // A page that cannot be opened cannot be drawn on; its place is kept.
@@ -603,6 +608,7 @@ impl Work<'_> {
                 Err(e) => fault = Some(e),
             }
         }
+        self.ctx.beat();
         let note = fault.map(|e| format!("without a layout PDF: {e}"));
         let counts = block_in_place(|| texts.finish(note.as_deref()))?;
         block_in_place(|| stage.seal())?;

@@ -27,7 +27,7 @@ const HINT_PAUSE: Duration = Duration::from_millis(200);
 const POLL: Duration = Duration::from_secs(5);
 /// `processing_results.json` is written at most this often while documents come in.
 const RESULTS_PAUSE: Duration = Duration::from_millis(250);
-/// Without a page read for so long while documents are in work, systemd is told nothing more.
+/// Without a step made for so long while documents are in work, systemd is told nothing more.
 const STALLED: Duration = Duration::from_secs(600);
 
 /// Watches the inbox until a stop signal; with `once` until nothing is left to do.
@@ -207,9 +207,9 @@ impl<'a> Loop<'a> {
     /// When the loop must turn again without an event.
     fn deadline(&mut self, draining: bool) -> Instant {
         let now = Instant::now();
-        let pages = self.ctx.pages_read.load(Ordering::Relaxed);
-        if pages != self.progress.0 || self.runner.running() == 0 {
-            self.progress = (pages, now);
+        let beats = self.ctx.pages_read.load(Ordering::Relaxed);
+        if beats != self.progress.0 || self.runner.running() == 0 {
+            self.progress = (beats, now);
         }
         let mut at = now + Duration::from_secs(60);
         if !draining {
