@@ -15,6 +15,8 @@ use crate::observe::event;
 /// First and longest pause after a fault of the machine.
 const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Faults of the machine in one job after which it stands back for the others.
+const OFTEN: u32 = 3;
 
 pub struct Runner {
     ctx: Arc<Context>,
@@ -24,7 +26,50 @@ pub struct Runner {
     /// Long documents that wait for a place.
     long: HashSet<i64>,
     paused: Option<Instant>,
+    faults: Faults,
+}
+
+/// What faults of the machine ask for. A machine that is at fault pauses everything; a job that
+/// meets faults again and again while others get through waits alone.
+struct Faults {
+    of: HashMap<i64, u32>,
+    /// Jobs that met one since a document last got through.
+    since: HashSet<i64>,
     pause: Duration,
+}
+
+impl Faults {
+    fn new() -> Self {
+        Self {
+            of: HashMap::new(),
+            since: HashSet::new(),
+            pause: PAUSE,
+        }
+    }
+
+    /// A document got through.
+    fn good(&mut self, id: i64) {
+        self.of.remove(&id);
+        self.since.clear();
+        self.pause = PAUSE;
+    }
+
+    /// A job met a fault: for how long it waits, and for how long all do.
+    fn fault(&mut self, id: i64, paused: bool) -> (Option<Duration>, Option<Duration>) {
+        let count = self.of.entry(id).or_default();
+        *count += 1;
+        self.since.insert(id);
+        let often = *count >= OFTEN;
+        let back_off = PAUSE * (1 << (*count).saturating_sub(OFTEN).min(8));
+        // Longer than the pause of all, so that others get their turn first.
+        let job = often.then(|| 2 * back_off.min(LONGEST_PAUSE).max(self.pause));
+        // One fault of the machine meets all documents in work: it counts once.
+        let all = (!paused && !(often && self.since.len() == 1)).then_some(self.pause);
+        if all.is_some() {
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        }
+        (job, all)
+    }
 }
 
 /// A document that has left the rooms.
@@ -46,7 +91,7 @@ impl Runner {
             later: HashMap::new(),
             long: HashSet::new(),
             paused: None,
-            pause: PAUSE,
+            faults: Faults::new(),
         }
     }
 
@@ -113,7 +158,7 @@ impl Runner {
             End::Done | End::Failed => {
                 left.finished = true;
                 left.success = matches!(end, End::Done);
-                self.pause = PAUSE;
+                self.faults.good(id);
             }
             End::Later(wait) => {
                 self.later.insert(id, Instant::now() + wait);
@@ -121,14 +166,62 @@ impl Runner {
             End::Long => {
                 self.long.insert(id);
             }
-            End::Again | End::Stopped => {}
+            End::Again => {
+                self.faults.of.remove(&id);
+            }
+            End::Stopped => {}
             End::Machine(why) => {
-                event::paused(&why, self.pause.as_secs_f64());
-                self.paused = Some(Instant::now() + self.pause);
-                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                let now = Instant::now();
+                let paused = self.paused.is_some_and(|until| until > now);
+                let (job, all) = self.faults.fault(id, paused);
+                if let Some(wait) = job {
+                    event::later(&left.source, &why, wait.as_secs_f64());
+                    self.later.insert(id, now + wait);
+                }
+                if let Some(wait) = all {
+                    event::paused(&why, wait.as_secs_f64());
+                    self.paused = Some(now + wait);
+                }
                 left.fault = Some(why);
             }
         }
         Ok(left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_meets_faults_alone_does_not_hold_up_the_others() {
+        let mut faults = Faults::new();
+        assert_eq!(faults.fault(1, false), (None, Some(PAUSE)));
+        assert_eq!(faults.fault(1, false), (None, Some(2 * PAUSE)));
+        let (job, all) = faults.fault(1, false);
+        assert!(job.is_some_and(|wait| wait > 4 * PAUSE) && all.is_none());
+        faults.good(2);
+        let (job, all) = faults.fault(1, false);
+        assert!(
+            job.is_some() && all.is_none(),
+            "others got through meanwhile"
+        );
+    }
+
+    #[test]
+    fn a_fault_that_meets_all_pauses_all_however_often() {
+        let mut faults = Faults::new();
+        for _ in 0..20 {
+            assert!(faults.fault(1, false).1.is_some() || faults.since.len() == 1);
+            assert!(faults.fault(2, false).1.is_some(), "two jobs met it");
+            assert_eq!(faults.fault(3, true).1, None, "the pause is on already");
+        }
+        assert_eq!(faults.pause, LONGEST_PAUSE);
+        assert!(
+            faults
+                .fault(1, false)
+                .0
+                .is_some_and(|wait| wait > LONGEST_PAUSE)
+        );
     }
 }

@@ -227,7 +227,10 @@ impl<'a> Loop<'a> {
             at = at.min(put_off.max(now + Duration::from_millis(10)));
         }
         if self.results_due {
-            at = at.min(self.last_results.map_or(now, |last| last + self.results_pause));
+            at = at.min(
+                self.last_results
+                    .map_or(now, |last| last + self.results_pause),
+            );
         }
         if let Some(watchdog) = systemd::watchdog() {
             if now.duration_since(self.progress.1) < STALLED {
