@@ -23,7 +23,7 @@ use crate::page::{PageChars, PageImage, PageStatus, Reading, Role};
 /// Pages of one document in work at once, where the reader does not take more together.
 const WINDOW: usize = 3;
 /// Deaths of the child that end a document.
-const DEATHS: u32 = 2;
+pub const DEATHS: u32 = 2;
 /// Requests past their limit that end a document.
 const TIMEOUTS: u32 = 3;
 /// Pages above which a document is long: one slot is kept free of such, so that a letter does not

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
 
-use super::document::{self, End};
-use super::{AgentError, Context};
+use super::document::{self, DEATHS, End};
+use super::{AgentError, Context, filing};
+use crate::job::{LedgerError, State};
 use crate::observe::event;
 
 /// First and longest pause after a fault of the machine.
@@ -20,7 +21,9 @@ const OFTEN: u32 = 3;
 
 pub struct Runner {
     ctx: Arc<Context>,
-    tasks: JoinSet<(i64, PathBuf, End)>,
+    tasks: JoinSet<End>,
+    /// The jobs of the tasks.
+    jobs: HashMap<task::Id, (i64, PathBuf)>,
     running: HashSet<i64>,
     later: HashMap<i64, Instant>,
     /// Long documents that wait for a place.
@@ -87,6 +90,7 @@ impl Runner {
         Self {
             ctx: Arc::clone(ctx),
             tasks: JoinSet::new(),
+            jobs: HashMap::new(),
             running: HashSet::new(),
             later: HashMap::new(),
             long: HashSet::new(),
@@ -127,10 +131,11 @@ impl Runner {
             self.running.insert(job.id);
             self.long.remove(&job.id);
             let ctx = Arc::clone(&self.ctx);
-            self.tasks.spawn(async move {
-                let (id, source) = (job.id, job.source.clone());
-                (id, source, document::run(&ctx, job).await)
-            });
+            let named = (job.id, job.source.clone());
+            let task = self
+                .tasks
+                .spawn(async move { document::run(&ctx, job).await });
+            self.jobs.insert(task.id(), named);
         }
         Ok(())
     }
@@ -142,12 +147,25 @@ impl Runner {
 
     /// Waits for the next document to leave; for ever when none is in work.
     pub async fn next(&mut self) -> Result<Left, AgentError> {
-        let Some(joined) = self.tasks.join_next().await else {
+        let Some(joined) = self.tasks.join_next_with_id().await else {
             return std::future::pending().await;
         };
-        let (id, source, end) =
-            joined.map_err(|e| AgentError::Machine(format!("a document's task ended: {e}")))?;
+        let task = joined
+            .as_ref()
+            .map_or_else(JoinError::id, |(task, _)| *task);
+        let (id, source) = self
+            .jobs
+            .remove(&task)
+            .ok_or_else(|| AgentError::Machine("a task without a job ended".into()))?;
         self.running.remove(&id);
+        let end = match joined {
+            Ok((_, end)) => end,
+            Err(e) => {
+                let why = panicked(e);
+                event::panicked(&source, &why);
+                blame(&self.ctx, id, why).unwrap_or_else(End::Machine)
+            }
+        };
         let mut left = Left {
             source,
             finished: false,
@@ -189,6 +207,45 @@ impl Runner {
     }
 }
 
+/// What a task that panicked said.
+fn panicked(error: JoinError) -> String {
+    let what = match error.try_into_panic() {
+        Ok(payload) => payload
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+            .unwrap_or_default(),
+        Err(e) => e.to_string(),
+    };
+    format!("reading it met a bug of dropleaf ({what})")
+}
+
+/// A panic over a document counts as a death of its child; what was decided before stays so.
+fn blame(ctx: &Context, id: i64, why: String) -> Result<End, String> {
+    let text = |e: LedgerError| e.to_string();
+    let Some(job) = ctx.ledger.job(id).map_err(text)? else {
+        return Ok(End::Again);
+    };
+    match job.state {
+        State::Waiting => {}
+        State::Publishing | State::Failing => return Err(why),
+        State::Done => return Ok(End::Done),
+        State::Failed => return Ok(End::Failed),
+    }
+    let deaths = ctx.ledger.child_died(id).map_err(text)?;
+    if deaths < DEATHS {
+        return Ok(End::Again);
+    }
+    filing::fail(
+        ctx,
+        &job,
+        &format!("{why}, {deaths} times"),
+        0,
+        Instant::now(),
+    )?;
+    Ok(End::Failed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,6 +263,20 @@ mod tests {
             job.is_some() && all.is_none(),
             "others got through meanwhile"
         );
+    }
+
+    #[test]
+    fn a_panic_is_told_in_words() {
+        let told = |work: fn()| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            runtime.block_on(async move {
+                panicked(tokio::spawn(async move { work() }).await.unwrap_err())
+            })
+        };
+        assert!(told(|| panic!("of a word")).contains("(of a word)"));
+        assert!(told(|| panic!("of {}", 2)).contains("(of 2)"));
     }
 
     #[test]

@@ -107,6 +107,10 @@ pub fn child_died(name: &Path, how: &str) {
     warn!("{}: {how}", name.display());
 }
 
+pub fn panicked(name: &Path, why: &str) {
+    error!("{}: {why}", name.display());
+}
+
 pub fn without_chars(name: &Path, page: u32, why: &str) {
     warn!(
         "{}: its own characters cannot be had, page {}: {why}; reading without them",
