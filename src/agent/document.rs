@@ -145,6 +145,12 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
             .put_off(job.id)
             .map_err(machine)
             .map(|()| End::Long),
+        // Another file by now, or none: what was found is not about it.
+        Err(Halt::Machine(_) | Halt::Reason(_) | Halt::Damaged(_)) if other(&path, &job) => {
+            event::changed(&job.source);
+            again(ctx, &job)?;
+            Ok(End::Again)
+        }
         Err(Halt::Machine(why)) => Err(why),
         Err(Halt::Damaged(why)) if ctx.places.filing.is_some() && fresh(&path).is_some() => {
             let wait = fresh(&path).unwrap_or(FRESH);
@@ -171,6 +177,14 @@ fn again(ctx: &Context, job: &Job) -> Result<(), String> {
             .map(drop)
             .map_err(|e| e.to_string()),
         Err(e) => Err(format!("{}: {e}", job.source.display())),
+    }
+}
+
+/// Whether the file is not the one that was admitted; one that cannot be looked at may be.
+fn other(path: &Path, job: &Job) -> bool {
+    match Stamp::of(path) {
+        Ok(stamp) => stamp != job.stamp,
+        Err(e) => e.kind() == std::io::ErrorKind::NotFound,
     }
 }
 
@@ -264,7 +278,11 @@ impl Work<'_> {
                 .extension()
                 .is_some_and(|e| e.eq_ignore_ascii_case(ext))
         };
-        match sniff(self.path).map_err(|e| Halt::Reason(format!("cannot be read: {e}")))? {
+        let faulty = |e: std::io::Error| match e.kind() {
+            std::io::ErrorKind::PermissionDenied => Halt::Reason(format!("cannot be read: {e}")),
+            _ => Halt::Machine(format!("cannot read {}: {e}", self.path.display())),
+        };
+        match sniff(self.path).map_err(faulty)? {
             Kind::Pdf => {
                 if !named("pdf") {
                     event::other_name(&self.job.source, "a PDF");
