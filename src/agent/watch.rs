@@ -161,17 +161,22 @@ impl<'a> Loop<'a> {
 
     async fn run(mut self) -> Result<bool, AgentError> {
         let mut draining = false;
+        // Counting costs more the longer the history: it follows what can change the number.
+        let (mut open, mut recount) = (0, true);
         loop {
             let now = Instant::now();
             if !draining && now >= self.next_scan.max(self.not_before) {
                 block_in_place(|| self.scan())?;
+                recount = true;
             }
             self.runner.fill()?;
             let idle = self.runner.running() == 0;
             if draining && idle {
                 break;
             }
-            let open = self.ctx.ledger.counts()?.open;
+            if std::mem::take(&mut recount) {
+                open = self.ctx.ledger.counts()?.open;
+            }
             self.results(idle && open == 0)?;
             if self.once && idle && open == 0 && !self.settling {
                 break;
@@ -184,6 +189,7 @@ impl<'a> Loop<'a> {
             tokio::select! {
                 left = self.runner.next() => {
                     let left = left?;
+                    recount = true;
                     // Another file of the name may have come meanwhile.
                     self.settle.forget(&left.source);
                     if left.finished {
