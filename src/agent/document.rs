@@ -32,6 +32,9 @@ const LONG: u32 = 50;
 /// A damaged file that was changed within this time may still be on its way.
 const FRESH: Duration = Duration::from_secs(60);
 
+/// Why a file that was named and went has failed.
+const GONE: &str = "was taken away";
+
 /// How a document left the rooms.
 pub enum End {
     Done,
@@ -96,6 +99,10 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             event::gone(&job.source);
+            // Who named the file is told that it went; an inbox is as its owner wants it.
+            if ctx.places.filing.is_none() {
+                return filing::fail(ctx, &job, GONE, 0, started).map(|()| End::Failed);
+            }
             ctx.ledger.withdraw(job.id).map_err(machine)?;
             return Ok(End::Again);
         }
@@ -176,6 +183,8 @@ fn again(ctx: &Context, job: &Job) -> Result<(), String> {
             .admit(&job.source, stamp)
             .map(drop)
             .map_err(|e| e.to_string()),
+        // The next attempt tells.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(format!("{}: {e}", job.source.display())),
     }
 }
