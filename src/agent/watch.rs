@@ -12,7 +12,7 @@ use super::runner::Runner;
 use super::{AgentError, Context, Filing, Installation, Places, start};
 use crate::config::Config;
 use crate::document::{Kind, sniff};
-use crate::inbox::scan::scan;
+use crate::inbox::scan::scan_again;
 use crate::inbox::settle::{Seen, Settle};
 use crate::inbox::watch::Watch;
 use crate::job::Ledger;
@@ -123,6 +123,8 @@ struct Loop<'a> {
     start_time: String,
     once: bool,
     left_alone: HashSet<PathBuf>,
+    /// Folders of the inbox that cannot be read.
+    unreadable: HashSet<PathBuf>,
     next_scan: Instant,
     last_scan: Instant,
     /// No scan before this, whatever the hints: the last one met a fault.
@@ -147,6 +149,7 @@ impl<'a> Loop<'a> {
             start_time,
             once,
             left_alone: HashSet::new(),
+            unreadable: HashSet::new(),
             next_scan: now,
             last_scan: now,
             not_before: now,
@@ -281,7 +284,7 @@ impl<'a> Loop<'a> {
         let now = Instant::now();
         self.last_scan = now;
         self.next_scan = now + pause;
-        let found = match scan(inbox, &config.ignore) {
+        let found = match scan_again(inbox, &config.ignore, &mut self.unreadable) {
             Ok(found) => found,
             Err(e) => {
                 self.next_scan = now + POLL;
