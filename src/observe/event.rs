@@ -143,6 +143,14 @@ pub fn draining(documents: usize) {
     info!("stopping: pages in work are finished first ({documents} documents open)");
 }
 
+/// Why the agent ended. For the log files: standard error hears it from the command itself.
+pub fn ended(why: &str, hint: Option<&str>) {
+    match hint {
+        Some(hint) => error!(target: super::logs::FILES_ONLY, "ended: {why}; {hint}"),
+        None => error!(target: super::logs::FILES_ONLY, "ended: {why}"),
+    }
+}
+
 pub fn stopped() {
     info!("stopped");
 }
