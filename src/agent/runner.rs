@@ -67,7 +67,8 @@ impl Faults {
         // Longer than the pause of all, so that others get their turn first.
         let job = often.then(|| 2 * back_off.min(LONGEST_PAUSE).max(self.pause));
         // One fault of the machine meets all documents in work: it counts once.
-        let all = (!paused && !(often && self.since.len() == 1)).then_some(self.pause);
+        let alone = often && self.since.len() == 1;
+        let all = (!paused && !alone).then_some(self.pause);
         if all.is_some() {
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         }
