@@ -337,6 +337,9 @@ impl Default for Log {
     }
 }
 
+/// Longest time that a setting may name, in seconds: a day.
+const LONGEST: f64 = 86_400.0;
+
 /// Where a configuration was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -386,9 +389,17 @@ impl Config {
                 Err(format!("{name} must be above 0, is {v}"))
             }
         };
-        positive("watch.settle_seconds", self.watch.settle_seconds)?;
-        positive("watch.rescan_seconds", self.watch.rescan_seconds)?;
-        positive("pdf.timeout_seconds", self.pdf.timeout_seconds)?;
+        let seconds = |name: &str, v: f64| {
+            positive(name, v)?;
+            if v <= LONGEST {
+                Ok(())
+            } else {
+                Err(format!("{name} must be at most {LONGEST}, is {v}"))
+            }
+        };
+        seconds("watch.settle_seconds", self.watch.settle_seconds)?;
+        seconds("watch.rescan_seconds", self.watch.rescan_seconds)?;
+        seconds("pdf.timeout_seconds", self.pdf.timeout_seconds)?;
         positive("pdf.max_page_inches", f64::from(self.pdf.max_page_inches))?;
         if !(1..=64).contains(&self.watch.documents) {
             return Err(format!(
@@ -416,5 +427,27 @@ impl Config {
             ));
         }
         self.deepseek.validate()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_bounded() {
+        for v in [1e20, f64::INFINITY, f64::NAN, 0.0, -1.0, LONGEST + 1.0] {
+            let fields: [fn(&mut Config) -> &mut f64; 3] = [
+                |c| &mut c.watch.settle_seconds,
+                |c| &mut c.watch.rescan_seconds,
+                |c| &mut c.pdf.timeout_seconds,
+            ];
+            for field in fields {
+                let mut config = Config::default();
+                *field(&mut config) = v;
+                assert!(config.validate().unwrap_err().contains("_seconds"), "{v}");
+            }
+        }
+        assert_eq!(Config::default().validate(), Ok(()));
     }
 }

@@ -185,3 +185,24 @@ async fn a_child_that_hangs_is_killed_at_its_limit() {
     assert!(matches!(error, DocumentError::TimedOut(_)), "{error}");
     assert!(!support::alive(pid));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_stands_outside_the_process_group_that_a_terminal_interrupts() {
+    let file = written(&pdf(&["a"]));
+    let (child, _) = opened(file.path(), &config::Pdf::default()).await.unwrap();
+    let pid = rustix::process::Pid::from_raw(child.pid().unwrap() as i32);
+    let group = rustix::process::getpgid(pid).unwrap();
+    assert_ne!(group, rustix::process::getpgid(None).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_machine_lacks_is_not_blamed_on_the_document() {
+    let (settings, file) = (config::Pdf::default(), written(&pdf(&["a"])));
+    let library = Path::new("/nowhere/libpdfium.so");
+    let mut child = Child::spawn(Path::new(PROGRAM), library, &settings).unwrap();
+    let error = child.open(file.path()).await.unwrap_err();
+    assert!(matches!(error, DocumentError::Machine(_)), "{error}");
+    assert!(error.to_string().contains("/nowhere"), "{error}");
+    let error = opened(Path::new("/nowhere/a.pdf"), &settings).await;
+    assert!(matches!(error.err(), Some(DocumentError::Machine(_))));
+}

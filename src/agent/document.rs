@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::oneshot;
-use tokio::task::{JoinSet, block_in_place};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::task::{JoinError, JoinSet, block_in_place};
 
 use super::verdict::verdict;
 use super::{Context, filing};
@@ -23,7 +23,7 @@ use crate::page::{PageChars, PageImage, PageStatus, Reading, Role};
 /// Pages of one document in work at once, where the reader does not take more together.
 const WINDOW: usize = 3;
 /// Deaths of the child that end a document.
-const DEATHS: u32 = 2;
+pub const DEATHS: u32 = 2;
 /// Requests past their limit that end a document.
 const TIMEOUTS: u32 = 3;
 /// Pages above which a document is long: one slot is kept free of such, so that a letter does not
@@ -31,6 +31,9 @@ const TIMEOUTS: u32 = 3;
 const LONG: u32 = 50;
 /// A damaged file that was changed within this time may still be on its way.
 const FRESH: Duration = Duration::from_secs(60);
+
+/// Why a file that was named and went has failed.
+const GONE: &str = "was taken away";
 
 /// How a document left the rooms.
 pub enum End {
@@ -96,6 +99,10 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             event::gone(&job.source);
+            // Who named the file is told that it went; an inbox is as its owner wants it.
+            if ctx.places.filing.is_none() {
+                return filing::fail(ctx, &job, GONE, 0, started).map(|()| End::Failed);
+            }
             ctx.ledger.withdraw(job.id).map_err(machine)?;
             return Ok(End::Again);
         }
@@ -130,6 +137,7 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
         started,
         pages: 0,
         timeouts: 0,
+        chars: ctx.reader.wants_chars,
     };
     match work.whole().await {
         Ok(Whole::Published(job)) => filing::publish(ctx, &job).map(|()| End::Done),
@@ -144,6 +152,12 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
             .put_off(job.id)
             .map_err(machine)
             .map(|()| End::Long),
+        // Another file by now, or none: what was found is not about it.
+        Err(Halt::Machine(_) | Halt::Reason(_) | Halt::Damaged(_)) if other(&path, &job) => {
+            event::changed(&job.source);
+            again(ctx, &job)?;
+            Ok(End::Again)
+        }
         Err(Halt::Machine(why)) => Err(why),
         Err(Halt::Damaged(why)) if ctx.places.filing.is_some() && fresh(&path).is_some() => {
             let wait = fresh(&path).unwrap_or(FRESH);
@@ -169,7 +183,17 @@ fn again(ctx: &Context, job: &Job) -> Result<(), String> {
             .admit(&job.source, stamp)
             .map(drop)
             .map_err(|e| e.to_string()),
+        // The next attempt tells.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(format!("{}: {e}", job.source.display())),
+    }
+}
+
+/// Whether the file is not the one that was admitted; one that cannot be looked at may be.
+fn other(path: &Path, job: &Job) -> bool {
+    match Stamp::of(path) {
+        Ok(stamp) => stamp != job.stamp,
+        Err(e) => e.kind() == std::io::ErrorKind::NotFound,
     }
 }
 
@@ -196,6 +220,8 @@ struct Work<'a> {
     started: Instant,
     pages: u32,
     timeouts: u32,
+    /// Whether the PDF's own characters are asked for.
+    chars: bool,
 }
 
 impl Work<'_> {
@@ -261,7 +287,11 @@ impl Work<'_> {
                 .extension()
                 .is_some_and(|e| e.eq_ignore_ascii_case(ext))
         };
-        match sniff(self.path).map_err(|e| Halt::Reason(format!("cannot be read: {e}")))? {
+        let faulty = |e: std::io::Error| match e.kind() {
+            std::io::ErrorKind::PermissionDenied => Halt::Reason(format!("cannot be read: {e}")),
+            _ => Halt::Machine(format!("cannot read {}: {e}", self.path.display())),
+        };
+        match sniff(self.path).map_err(faulty)? {
             Kind::Pdf => {
                 if !named("pdf") {
                     event::other_name(&self.job.source, "a PDF");
@@ -337,7 +367,9 @@ impl Work<'_> {
         page: u32,
     ) -> Result<Result<PageImage, String>, Halt> {
         loop {
-            match child.render(page, self.ctx.reader.wish).await {
+            let rendered = child.render(page, self.ctx.reader.wish).await;
+            self.ctx.beat();
+            match rendered {
                 Ok(image) => return Ok(Ok(image)),
                 Err(DocumentError::PageRefused(why)) => return Ok(Err(why)),
                 Err(e) => {
@@ -349,6 +381,24 @@ impl Work<'_> {
                         return Ok(Err(why));
                     }
                 }
+            }
+        }
+    }
+
+    /// The characters of a page, where the reader can use them. Pages are read without them all
+    /// the same: a child that they kill is replaced without blame, and asked for no more.
+    async fn chars(&mut self, child: &mut Child, page: u32) -> Result<Option<PageChars>, Halt> {
+        if !self.chars {
+            return Ok(None);
+        }
+        match child.chars(page).await {
+            Ok(chars) => Ok(Some(chars)),
+            Err(DocumentError::PageRefused(_)) => Ok(None),
+            Err(e) => {
+                event::without_chars(&self.job.source, page, &e.to_string());
+                self.chars = false;
+                (*child, _) = self.open().await?;
+                Ok(None)
             }
         }
     }
@@ -365,10 +415,24 @@ impl Work<'_> {
             event::resumed(&self.job.source, kept.len());
         }
         self.ctx.progress.opened(self.pages, kept.len());
-        let cancel = Cancel::default();
+        let withdraw = Withdraw::default();
         let mut flying: JoinSet<Flight> = JoinSet::new();
         for page in 0..self.pages {
-            if kept.binary_search(&page).is_ok() {
+            // What is read is kept at once: an interruption does not lose it, its image goes.
+            while let Some(landed) = flying.try_join_next() {
+                self.land(landed, stage)?;
+            }
+            let known = kept.binary_search(&page).is_ok();
+            while !known && flying.len() >= WINDOW.max(self.ctx.reader.capacity) {
+                if let Some(landed) = flying.join_next().await {
+                    self.land(landed, stage)?;
+                }
+            }
+            if self.ctx.stop.asked() {
+                self.land_all(&mut flying, stage).await?;
+                return Err(Halt::Stopped);
+            }
+            if known {
                 let reading = self.kept(page)?;
                 // Pictures of an earlier attempt were never published: they are cut again.
                 if reading.blocks.iter().any(|b| b.role() == Role::Figure)
@@ -376,89 +440,98 @@ impl Work<'_> {
                 {
                     block_in_place(|| stage.pictures(&reading, page, &image))?;
                 }
+                self.ctx.beat();
                 continue;
-            }
-            while flying.len() >= WINDOW.max(self.ctx.reader.capacity) {
-                self.land(&mut flying, stage).await?;
-            }
-            if self.ctx.stop.asked() {
-                while !flying.is_empty() {
-                    self.land(&mut flying, stage).await?;
-                }
-                return Err(Halt::Stopped);
             }
             match self.image(child, page).await? {
                 Ok(image) => {
-                    let chars = if self.ctx.reader.wants_chars {
-                        // Without them the page is read all the same; a dead child is replaced
-                        // when the next image is asked for.
-                        child.chars(page).await.ok()
-                    } else {
-                        None
-                    };
-                    self.fly(&mut flying, page, image, chars, &cancel).await?;
+                    let chars = self.chars(child, page).await?;
+                    let permit = self.permit(&mut flying, stage).await?;
+                    self.fly(&mut flying, page, image, chars, &withdraw.0, permit)?;
                 }
                 Err(why) => self.keep(page, &Reading::failed(why))?,
             }
         }
-        while !flying.is_empty() {
-            self.land(&mut flying, stage).await?;
-        }
-        Ok(())
+        self.land_all(&mut flying, stage).await
     }
 
-    async fn fly(
+    /// A place in the queue. Pages hold theirs until they are kept, so those that are ready are
+    /// kept meanwhile: documents must not wait for each other's.
+    async fn permit(
+        &self,
+        flying: &mut JoinSet<Flight>,
+        stage: &mut Stage,
+    ) -> Result<OwnedSemaphorePermit, Halt> {
+        let acquire = Arc::clone(&self.ctx.queue).acquire_owned();
+        tokio::pin!(acquire);
+        loop {
+            tokio::select! {
+                permit = &mut acquire => return permit.map_err(|e| Halt::Machine(e.to_string())),
+                Some(landed) = flying.join_next() => self.land(landed, stage)?,
+            }
+        }
+    }
+
+    fn fly(
         &self,
         flying: &mut JoinSet<Flight>,
         page: u32,
         image: PageImage,
         chars: Option<PageChars>,
         cancel: &Cancel,
+        permit: OwnedSemaphorePermit,
     ) -> Result<(), Halt> {
-        let permit = Arc::clone(&self.ctx.queue)
-            .acquire_owned()
-            .await
-            .map_err(|e| Halt::Machine(e.to_string()))?;
         let image = Arc::new(image);
         let (sender, reply) = oneshot::channel();
         let task = ReadTask {
             image: Arc::clone(&image),
             chars,
             cancel: cancel.clone(),
+            // The permit goes with the image, to where both are let go.
             reply: Box::new(move |answer| {
-                drop(permit);
-                let _ = sender.send(answer);
+                let _ = sender.send((answer, permit));
             }),
         };
-        // Permits are as many as places in the queue: this does not block.
+        // Permits are fewer than places in the queue: this does not block.
         if !self.ctx.reader.submit(task) {
             return Err(Halt::Machine("the reader has ended".into()));
         }
         flying.spawn(async move {
-            let answer = reply.await.unwrap_or_else(|_| {
-                Err(ReadError::Page(
-                    "the engine failed on it; the log has the details".into(),
-                ))
-            });
-            (page, image, answer)
+            let (answer, permit) = match reply.await {
+                Ok((answer, permit)) => (answer, Some(permit)),
+                Err(_) => {
+                    let why = "the engine failed on it; the log has the details";
+                    (Err(ReadError::Page(why.into())), None)
+                }
+            };
+            Flight {
+                page,
+                image,
+                answer,
+                _permit: permit,
+            }
         });
         Ok(())
     }
 
+    async fn land_all(&self, flying: &mut JoinSet<Flight>, stage: &mut Stage) -> Result<(), Halt> {
+        while let Some(landed) = flying.join_next().await {
+            self.land(landed, stage)?;
+        }
+        Ok(())
+    }
+
     /// Takes one answer.
-    async fn land(&self, flying: &mut JoinSet<Flight>, stage: &mut Stage) -> Result<(), Halt> {
-        let Some(landed) = flying.join_next().await else {
-            return Ok(());
-        };
-        let (page, image, answer) = landed.map_err(|e| Halt::Machine(e.to_string()))?;
-        let reading = match answer {
+    fn land(&self, landed: Result<Flight, JoinError>, stage: &mut Stage) -> Result<(), Halt> {
+        let flight = landed.map_err(|e| Halt::Machine(e.to_string()))?;
+        let reading = match flight.answer {
             Ok(reading) => reading,
             Err(ReadError::Page(why)) => Reading::failed(why),
             Err(ReadError::Machine(why)) => return Err(Halt::Machine(why)),
             Err(ReadError::Cancelled) => return Err(Halt::Stopped),
         };
-        block_in_place(|| stage.pictures(&reading, page, &image))?;
-        self.keep(page, &reading)
+        block_in_place(|| stage.pictures(&reading, flight.page, &flight.image))?;
+        self.keep(flight.page, &reading)
     }
 
     fn keep(&self, page: u32, reading: &Reading) -> Result<(), Halt> {
@@ -487,7 +560,7 @@ impl Work<'_> {
                 &json,
             )
         })?;
-        self.ctx.pages_read.fetch_add(1, Ordering::Relaxed);
+        self.ctx.beat();
         self.ctx.progress.page();
         Ok(())
     }
@@ -544,6 +617,7 @@ impl Work<'_> {
                 first.clone_from(&reading.reason);
             }
             let overlay = texts.page(&reading, page)?;
+            self.ctx.beat();
             if fault.is_none() {
                 match child.draw(overlay).await {
                     // A page that cannot be opened cannot be drawn on; its place is kept.
@@ -561,6 +635,7 @@ impl Work<'_> {
                 Err(e) => fault = Some(e),
             }
         }
+        self.ctx.beat();
         let note = fault.map(|e| format!("without a layout PDF: {e}"));
         let counts = block_in_place(|| texts.finish(note.as_deref()))?;
         block_in_place(|| stage.seal())?;
@@ -596,7 +671,24 @@ impl Drop for Long<'_> {
     }
 }
 
-type Flight = (u32, Arc<PageImage>, Result<Reading, ReadError>);
+/// Withdraws a document's pages from the reader when the document goes no further.
+#[derive(Default)]
+struct Withdraw(Cancel);
+
+impl Drop for Withdraw {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// A page that the reader has answered.
+struct Flight {
+    page: u32,
+    image: Arc<PageImage>,
+    answer: Result<Reading, ReadError>,
+    /// Bounds the images in memory; gone where the engine failed.
+    _permit: Option<OwnedSemaphorePermit>,
+}
 
 /// The path of a job's original in the inbox.
 pub fn original(ctx: &Context, job: &Job) -> PathBuf {

@@ -15,7 +15,7 @@ pub use filing::REASON;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Semaphore;
 
@@ -67,8 +67,15 @@ struct Context {
     progress: Progress,
     /// Long documents in work.
     long: AtomicUsize,
-    /// Pages read since the start: the sign of life.
+    /// Steps made on documents since the start, pages read among them: the sign of life.
     pages_read: AtomicU64,
+}
+
+impl Context {
+    /// A step was made: a page rendered, read, drawn on, or a file written.
+    fn beat(&self) {
+        self.pages_read.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Why a command of the agent ended without doing its work.

@@ -12,7 +12,7 @@ use super::runner::Runner;
 use super::{AgentError, Context, Filing, Installation, Places, start};
 use crate::config::Config;
 use crate::document::{Kind, sniff};
-use crate::inbox::scan::scan;
+use crate::inbox::scan::scan_again;
 use crate::inbox::settle::{Seen, Settle};
 use crate::inbox::watch::Watch;
 use crate::job::Ledger;
@@ -27,7 +27,9 @@ const HINT_PAUSE: Duration = Duration::from_millis(200);
 const POLL: Duration = Duration::from_secs(5);
 /// `processing_results.json` is written at most this often while documents come in.
 const RESULTS_PAUSE: Duration = Duration::from_millis(250);
-/// Without a page read for so long while documents are in work, systemd is told nothing more.
+/// Longest time between attempts to write it where the disk takes nothing.
+const LONGEST_RESULTS_PAUSE: Duration = Duration::from_secs(60);
+/// Without a step made for so long while documents are in work, systemd is told nothing more.
 const STALLED: Duration = Duration::from_secs(600);
 
 /// Watches the inbox until a stop signal; with `once` until nothing is left to do.
@@ -121,12 +123,17 @@ struct Loop<'a> {
     start_time: String,
     once: bool,
     left_alone: HashSet<PathBuf>,
+    /// Folders of the inbox that cannot be read.
+    unreadable: HashSet<PathBuf>,
     next_scan: Instant,
     last_scan: Instant,
+    /// No scan before this, whatever the hints: the last one met a fault.
+    not_before: Instant,
     /// Whether files wait to settle.
     settling: bool,
     results_due: bool,
     last_results: Option<Instant>,
+    results_pause: Duration,
     any_failed: bool,
     progress: (u64, Instant),
 }
@@ -142,11 +149,14 @@ impl<'a> Loop<'a> {
             start_time,
             once,
             left_alone: HashSet::new(),
+            unreadable: HashSet::new(),
             next_scan: now,
             last_scan: now,
+            not_before: now,
             settling: true,
             results_due: true,
             last_results: None,
+            results_pause: RESULTS_PAUSE,
             any_failed: false,
             progress: (0, now),
         }
@@ -154,17 +164,22 @@ impl<'a> Loop<'a> {
 
     async fn run(mut self) -> Result<bool, AgentError> {
         let mut draining = false;
+        // Counting costs more the longer the history: it follows what can change the number.
+        let (mut open, mut recount) = (0, true);
         loop {
             let now = Instant::now();
-            if !draining && now >= self.next_scan {
+            if !draining && now >= self.next_scan.max(self.not_before) {
                 block_in_place(|| self.scan())?;
+                recount = true;
             }
             self.runner.fill()?;
             let idle = self.runner.running() == 0;
             if draining && idle {
                 break;
             }
-            let open = self.ctx.ledger.counts()?.open;
+            if std::mem::take(&mut recount) {
+                open = self.ctx.ledger.counts()?.open;
+            }
             self.results(idle && open == 0)?;
             if self.once && idle && open == 0 && !self.settling {
                 break;
@@ -177,6 +192,7 @@ impl<'a> Loop<'a> {
             tokio::select! {
                 left = self.runner.next() => {
                     let left = left?;
+                    recount = true;
                     // Another file of the name may have come meanwhile.
                     self.settle.forget(&left.source);
                     if left.finished {
@@ -199,6 +215,7 @@ impl<'a> Loop<'a> {
                 () = tokio::time::sleep_until(deadline.into()) => {}
             }
         }
+        self.results_pause = RESULTS_PAUSE;
         self.results(true)?;
         event::stopped();
         Ok(self.any_failed)
@@ -207,19 +224,22 @@ impl<'a> Loop<'a> {
     /// When the loop must turn again without an event.
     fn deadline(&mut self, draining: bool) -> Instant {
         let now = Instant::now();
-        let pages = self.ctx.pages_read.load(Ordering::Relaxed);
-        if pages != self.progress.0 || self.runner.running() == 0 {
-            self.progress = (pages, now);
+        let beats = self.ctx.pages_read.load(Ordering::Relaxed);
+        if beats != self.progress.0 || self.runner.running() == 0 {
+            self.progress = (beats, now);
         }
         let mut at = now + Duration::from_secs(60);
         if !draining {
-            at = at.min(self.next_scan);
+            at = at.min(self.next_scan.max(self.not_before));
         }
         if let Some(put_off) = self.runner.deadline() {
             at = at.min(put_off.max(now + Duration::from_millis(10)));
         }
         if self.results_due {
-            at = at.min(self.last_results.map_or(now, |last| last + RESULTS_PAUSE));
+            at = at.min(
+                self.last_results
+                    .map_or(now, |last| last + self.results_pause),
+            );
         }
         if let Some(watchdog) = systemd::watchdog() {
             if now.duration_since(self.progress.1) < STALLED {
@@ -233,12 +253,19 @@ impl<'a> Loop<'a> {
     fn results(&mut self, now: bool) -> Result<(), AgentError> {
         let rested = self
             .last_results
-            .is_none_or(|last| last.elapsed() >= RESULTS_PAUSE);
-        if self.results_due && (now || rested) {
+            .is_none_or(|last| last.elapsed() >= self.results_pause);
+        let faulty = self.results_pause > RESULTS_PAUSE;
+        if self.results_due && (rested || now && !faulty) {
             match block_in_place(|| start::write_results(self.ctx, &self.start_time, false)) {
-                Ok(()) => self.results_due = false,
+                Ok(()) => {
+                    self.results_due = false;
+                    self.results_pause = RESULTS_PAUSE;
+                }
                 // The disk may be full: documents say so, too, and pause the run.
-                Err(e) => tracing::error!("{e}"),
+                Err(e) => {
+                    tracing::error!("{e}");
+                    self.results_pause = (self.results_pause * 4).min(LONGEST_RESULTS_PAUSE);
+                }
             }
             self.last_results = Some(Instant::now());
         }
@@ -257,10 +284,11 @@ impl<'a> Loop<'a> {
         let now = Instant::now();
         self.last_scan = now;
         self.next_scan = now + pause;
-        let found = match scan(inbox, &config.ignore) {
+        let found = match scan_again(inbox, &config.ignore, &mut self.unreadable) {
             Ok(found) => found,
             Err(e) => {
                 self.next_scan = now + POLL;
+                self.not_before = self.next_scan;
                 event::paused(
                     &format!("the inbox {} cannot be read: {e}", inbox.display()),
                     POLL.as_secs_f64(),
@@ -290,9 +318,25 @@ impl<'a> Loop<'a> {
                 .min(now + next.max(Duration::from_millis(20)));
         }
         for (path, stamp) in settled {
-            if self.wanted(&path) && self.ctx.ledger.admit(&path, stamp)? {
-                event::arrived(&path);
-                self.results_due = true;
+            if !self.wanted(&path) {
+                continue;
+            }
+            match self.ctx.ledger.admit(&path, stamp) {
+                Ok(true) => {
+                    event::arrived(&path);
+                    self.results_due = true;
+                }
+                Ok(false) => {}
+                Err(e) if self.once => return Err(e.into()),
+                // The disk may be full: what was not admitted settles anew.
+                Err(e) => {
+                    self.settle.forget(&path);
+                    if self.not_before <= now {
+                        event::paused(&e.to_string(), POLL.as_secs_f64());
+                        self.next_scan = now + POLL;
+                        self.not_before = self.next_scan;
+                    }
+                }
             }
         }
         Ok(())

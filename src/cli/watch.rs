@@ -47,6 +47,11 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
         hint: None,
     })?;
     event::configuration(&super::named(&source));
-    let any_failed = super::run(agent::watch::watch(config, installation, a.once))??;
+    let ended = super::run(agent::watch::watch(config, installation, a.once))
+        .and_then(|ended| ended.map_err(Failure::from));
+    if let Err(failure) = &ended {
+        event::ended(&failure.message, failure.hint.as_deref());
+    }
+    let any_failed = ended?;
     Ok(if a.once && any_failed { SOME_FAILED } else { 0 })
 }

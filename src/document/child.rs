@@ -31,9 +31,9 @@ pub enum DocumentError {
     /// The child was killed at its limit.
     #[error("took longer than pdf.timeout_seconds = {0} s")]
     TimedOut(f64),
-    /// The child cannot be started: the machine is at fault.
-    #[error("cannot start a document process: {0}")]
-    Machine(std::io::Error),
+    /// The child cannot be started or cannot work: the machine is at fault.
+    #[error("{0}")]
+    Machine(String),
 }
 
 /// A document that a child holds open.
@@ -55,6 +55,9 @@ pub struct Child {
 impl Child {
     /// Starts `exe document-worker` with an almost empty environment.
     pub fn spawn(exe: &Path, library: &Path, config: &config::Pdf) -> Result<Self, DocumentError> {
+        let machine = |e: std::io::Error| {
+            DocumentError::Machine(format!("cannot start a document process: {e}"))
+        };
         let mut process = Command::new(exe)
             .arg0("dropleaf")
             .arg("document-worker")
@@ -67,10 +70,12 @@ impl Child {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // A terminal's Ctrl-C is for the agent: a child ends with its standard input.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(DocumentError::Machine)?;
-        let missing = || DocumentError::Machine(std::io::Error::other("no pipe"));
+            .map_err(machine)?;
+        let missing = || machine(std::io::Error::other("no pipe"));
         let stdin = process.stdin.take().ok_or_else(missing)?;
         let stdout = BufReader::with_capacity(1 << 16, process.stdout.take().ok_or_else(missing)?);
         if let Some(stderr) = process.stderr.take() {
@@ -167,6 +172,7 @@ impl Child {
             Ok(Ok((Reply::Refused(why), _))) => Err(DocumentError::Refused(why)),
             Ok(Ok((Reply::Damaged(why), _))) => Err(DocumentError::Damaged(why)),
             Ok(Ok((Reply::PageRefused(why), _))) => Err(DocumentError::PageRefused(why)),
+            Ok(Ok((Reply::Machine(why), _))) => Err(DocumentError::Machine(why)),
             Ok(Ok(frame)) => Ok(frame),
             Ok(Err(_)) => Err(DocumentError::Died(self.end().await)),
             Err(_) => {

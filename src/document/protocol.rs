@@ -55,6 +55,8 @@ pub enum Reply {
     Damaged(String),
     /// This page cannot be read; others can.
     PageRefused(String),
+    /// The machine is at fault: nothing is known about the document.
+    Machine(String),
 }
 
 /// Writes a frame and flushes.

@@ -44,8 +44,13 @@ pub fn serve(
     requests: &mpsc::Receiver<(Request, Vec<u8>)>,
     mut out: impl Write + 'static,
 ) -> io::Result<()> {
-    let bindings = Pdfium::bind_to_library(library)
-        .map_err(|e| io::Error::other(format!("cannot load {}: {e}", library.display())))?;
+    let bindings = match Pdfium::bind_to_library(library) {
+        Ok(bindings) => bindings,
+        Err(e) => {
+            let why = format!("cannot load {}: {e}", library.display());
+            return write_frame(&mut out, &Reply::Machine(why), &[]);
+        }
+    };
     let pdfium = Pdfium::new(bindings);
     let Ok((
         Request::Open {
@@ -58,14 +63,18 @@ pub fn serve(
     else {
         return Err(io::Error::other("the first request must open a document"));
     };
-    let file = match File::open(OsStr::from_bytes(&path)) {
+    let path = OsStr::from_bytes(&path);
+    let file = match File::open(path) {
         Ok(file) => file,
         Err(e) => {
-            return write_frame(
-                &mut out,
-                &Reply::Refused(format!("cannot be opened: {e}")),
-                &[],
-            );
+            let why = format!("cannot be opened: {e}");
+            let reply = if e.kind() == io::ErrorKind::PermissionDenied {
+                Reply::Refused(why)
+            } else {
+                // It could be looked at and read a moment ago.
+                Reply::Machine(format!("{}: {why}", Path::new(path).display()))
+            };
+            return write_frame(&mut out, &reply, &[]);
         }
     };
     let sandbox = memory_mb.map_or_else(|| "none".to_owned(), sandbox::enter);
@@ -153,7 +162,7 @@ fn open<'a>(
     for password in std::iter::once(None).chain(passwords.iter().map(|p| Some(p.as_str()))) {
         let reader = file
             .try_clone()
-            .map_err(|e| Reply::Refused(format!("cannot be opened: {e}")))?;
+            .map_err(|e| Reply::Machine(format!("cannot open it once more: {e}")))?;
         match pdfium.load_pdf_from_reader(reader, password) {
             Ok(document) => return Ok(document),
             Err(PdfiumError::PdfiumLibraryInternalError(PdfiumInternalError::PasswordError)) => {}

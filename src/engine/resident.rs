@@ -8,8 +8,7 @@ use crossbeam_channel::{Sender, bounded};
 use super::{EngineError, Identity, ReadTask, Reader};
 use crate::page::ImageWish;
 
-/// Pages that wait for the reader at most, beside those that it works on; more hold their page
-/// images back.
+/// Pages that wait for the reader at most, beside those that it works on.
 pub const QUEUE: usize = 4;
 
 /// A running reader. Dropping it closes the queue; the thread ends when its last page is read.
@@ -33,7 +32,6 @@ impl Resident {
             what: "the reader's thread".into(),
             why,
         };
-        let (tasks, queue) = bounded::<ReadTask>(QUEUE);
         let (ready, started) = bounded(1);
         let thread = std::thread::Builder::new()
             .name("reader".into())
@@ -52,10 +50,14 @@ impl Resident {
                         return;
                     }
                 };
+                let capacity = reader.capacity().max(1);
+                // While the reader works on one page, all others of its batch may come.
+                let (tasks, queue) = bounded::<ReadTask>(QUEUE + capacity);
                 let _ = ready.send(Ok((
+                    tasks,
                     reader.identity().clone(),
                     reader.wish(),
-                    reader.capacity(),
+                    capacity,
                     reader.wants_chars(),
                 )));
                 // A panic costs the pages that the reader held: their replies are dropped, which
@@ -63,7 +65,7 @@ impl Resident {
                 while catch_unwind(AssertUnwindSafe(|| reader.serve(&queue))).is_err() {}
             })
             .map_err(|e| machine(e.to_string()))?;
-        let (identity, wish, capacity, wants_chars) = started
+        let (tasks, identity, wish, capacity, wants_chars) = started
             .recv()
             .map_err(|_| machine("it ended while loading".into()))??;
         Ok(Self {
@@ -71,12 +73,13 @@ impl Resident {
             thread: Some(thread),
             identity,
             wish,
-            capacity: capacity.max(1),
+            capacity,
             wants_chars,
         })
     }
 
-    /// Queues a page; blocks while the queue is full. False when the reader has gone: the task is
+    /// Queues a page; blocks while as many wait as the reader works on together and [`QUEUE`] more.
+    /// False when the reader has gone: the task is
     /// dropped, and with it its reply.
     pub fn submit(&self, task: ReadTask) -> bool {
         self.tasks

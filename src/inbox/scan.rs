@@ -1,5 +1,6 @@
 //! What is in the inbox now.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,14 +15,29 @@ const MAX_DEPTH: usize = 64;
 /// Symbolic links are not followed. A folder that goes away or cannot be read during the scan is
 /// logged and left out; an inbox that cannot be read is an error.
 pub fn scan(inbox: &Path, ignore: &[String]) -> io::Result<Vec<(PathBuf, Stamp)>> {
+    scan_again(inbox, ignore, &mut HashSet::new())
+}
+
+/// [`scan`], where folders in `unreadable` were told of before; it is brought up to date.
+pub fn scan_again(
+    inbox: &Path,
+    ignore: &[String],
+    unreadable: &mut HashSet<PathBuf>,
+) -> io::Result<Vec<(PathBuf, Stamp)>> {
+    let told = std::mem::take(unreadable);
     let mut found = Vec::new();
     let mut folders = vec![(PathBuf::new(), 0usize)];
     while let Some((folder, depth)) = folders.pop() {
         let entries = match fs::read_dir(inbox.join(&folder)) {
             Ok(entries) => entries,
             Err(e) if folder.as_os_str().is_empty() => return Err(e),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => {
-                tracing::debug!("cannot read {}: {e}", inbox.join(&folder).display());
+                if !told.contains(&folder) {
+                    let at = inbox.join(&folder);
+                    tracing::warn!("cannot read {}: {e}; what is in it waits", at.display());
+                }
+                unreadable.insert(folder);
                 continue;
             }
         };

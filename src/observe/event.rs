@@ -107,6 +107,18 @@ pub fn child_died(name: &Path, how: &str) {
     warn!("{}: {how}", name.display());
 }
 
+pub fn panicked(name: &Path, why: &str) {
+    error!("{}: {why}", name.display());
+}
+
+pub fn without_chars(name: &Path, page: u32, why: &str) {
+    warn!(
+        "{}: its own characters cannot be had, page {}: {why}; reading without them",
+        name.display(),
+        page + 1
+    );
+}
+
 pub fn resumed(name: &Path, pages: usize) {
     info!(
         "{}: going on, {} read before",
@@ -129,6 +141,14 @@ pub fn going_on() {
 
 pub fn draining(documents: usize) {
     info!("stopping: pages in work are finished first ({documents} documents open)");
+}
+
+/// Why the agent ended. For the log files: standard error hears it from the command itself.
+pub fn ended(why: &str, hint: Option<&str>) {
+    match hint {
+        Some(hint) => error!(target: super::logs::FILES_ONLY, "ended: {why}; {hint}"),
+        None => error!(target: super::logs::FILES_ONLY, "ended: {why}"),
+    }
 }
 
 pub fn stopped() {

@@ -15,6 +15,9 @@ use crate::config;
 /// Flushes the files when dropped.
 pub struct Logs(#[allow(dead_code)] Option<WorkerGuard>);
 
+/// Target of what standard error is told otherwise.
+pub const FILES_ONLY: &str = "dropleaf::ended";
+
 /// Starts logging: to `folder` where one is given, and to standard error.
 pub fn start(log: &config::Log, folder: Option<&Path>) -> Result<Logs, String> {
     let filter = |level: &str| {
@@ -57,7 +60,14 @@ pub fn start(log: &config::Log, folder: Option<&Path>) -> Result<Logs, String> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .without_time();
-    layers.push(stderr.with_filter(filter(&log.level)?).boxed());
+    let once = format!("{FILES_ONLY}=off")
+        .parse()
+        .map_err(|e| format!("{FILES_ONLY}: {e}"))?;
+    layers.push(
+        stderr
+            .with_filter(filter(&log.level)?.add_directive(once))
+            .boxed(),
+    );
     tracing_subscriber::registry()
         .with(layers)
         .try_init()
