@@ -539,6 +539,15 @@ fn blank_pages_are_answered_without_the_model_between_others() {
     assert_blank(&answers[2]);
 }
 
+fn clockwise(picture: RgbImage, rotation: Rotation) -> RgbImage {
+    match rotation {
+        Rotation::None => picture,
+        Rotation::Quarter => imageops::rotate90(&picture),
+        Rotation::Half => imageops::rotate180(&picture),
+        Rotation::ThreeQuarter => imageops::rotate270(&picture),
+    }
+}
+
 /// A box of an upright page where its content lies when that is turned clockwise.
 fn turned(at: PageBox, rotation: Rotation) -> PageBox {
     let PageBox { x1, y1, x2, y2 } = at;
@@ -562,57 +571,36 @@ fn turned_cards_are_read_upright_and_their_boxes_lie_on_the_turned_page() {
         Rotation::Half,
         Rotation::ThreeQuarter,
     ];
+    let texts = recorded_texts();
     let mut upright: Vec<Vec<Block>> = Vec::new();
-    let mut known = BTreeMap::new();
     for rotation in rotations {
-        let pages = (0..12).map(|card| {
+        let pages = (0..6).map(|card| {
             let card = picture(&format!("card{card:02}"));
-            let turned = match rotation {
-                Rotation::None => card,
-                Rotation::Quarter => imageops::rotate90(&card),
-                Rotation::Half => imageops::rotate180(&card),
-                Rotation::ThreeQuarter => imageops::rotate270(&card),
-            };
-            (page(turned), None)
+            (page(clockwise(card, rotation)), None)
         });
         let answers = read(&mut reader, pages.collect());
         for (card, answer) in answers.into_iter().enumerate() {
-            let reading = answer.unwrap();
-            println!(
-                "card{card:02} turned by {}: found {}, {:?}, {:?}",
-                rotation.degrees(),
-                reading.rotation.degrees(),
-                reading.status,
-                reading.tried
-            );
-            if reading.rotation != rotation {
-                continue;
-            }
-            *known.entry(rotation.degrees()).or_insert(0) += 1;
-            assert_eq!(reading.status, PageStatus::Ok, "card {card} {rotation:?}");
+            let (reading, what) = (answer.unwrap(), format!("card {card} {rotation:?}"));
+            assert_eq!(reading.status, PageStatus::Ok, "{what}");
+            assert_eq!(reading.rotation, rotation, "{what}");
+            assert!(reading.tried.is_empty(), "{what}");
+            assert_kept(&reading);
             if rotation == Rotation::None {
-                if card != 6 {
-                    assert_eq!(reading.grounded, recorded_texts()[card], "card {card}");
-                }
+                assert_eq!(reading.grounded, texts[card], "{what}");
                 upright.push(reading.blocks);
                 continue;
             }
+            // The same picture was seen: no digit differs.
             let mut wanted = upright[card].clone();
             for at in wanted.iter_mut().flat_map(|b| &mut b.boxes) {
                 *at = turned(*at, rotation);
             }
-            assert_eq!(reading.blocks, wanted, "card {card} {rotation:?}");
+            assert_eq!(reading.blocks, wanted, "{what}");
             for at in wanted.iter().flat_map(|b| &b.boxes) {
                 let text = format!("[{}, {}, {}, {}]", at.x1, at.y1, at.x2, at.y2);
-                assert!(reading.grounded.contains(&text), "card {card} {rotation:?}");
+                assert!(reading.grounded.contains(&text), "{what}");
             }
         }
-    }
-    println!("{known:?}");
-    assert_eq!(known[&0], 12, "no upright card may be turned");
-    for rotation in &rotations[1..] {
-        let count = known.get(&rotation.degrees());
-        assert!(count.is_some_and(|&n| n >= 6), "{rotation:?}: {known:?}");
     }
 }
 
@@ -679,32 +667,32 @@ fn a_page_that_the_model_cannot_finish_is_read_by_the_paddle_engine() {
     let _turn = turn();
     let models = tempfile::tempdir().unwrap();
     let mut reader = reader(models.path(), true, FEW);
+    let on_its_side = clockwise(picture("card00"), Rotation::Quarter);
     let pages = vec![
         (page(picture("card00")), Some(typed("not asked for"))),
         (page(picture("card05")), None),
+        (page(on_its_side), None),
     ];
     let answers = read(&mut reader, pages);
-    let reading = answers[0].as_ref().unwrap();
-    assert_climbed(reading);
-    assert_eq!(reading.status, PageStatus::Fallback);
-    assert_eq!(reading.tried.len(), 5);
-    assert_eq!(reading.tried[4].with, "the paddle engine");
-    assert_eq!(reading.tried[4].outcome, "read");
-    assert!(
-        reading
-            .reason
-            .as_ref()
-            .unwrap()
-            .ends_with("read by the paddle engine")
-    );
-    let text = contents(reading);
-    let words = "family rest basket 808 cheese 606 population house risk 722 blanket office \
-                 organization";
-    let found = words.split(' ').filter(|word| text.contains(word)).count();
-    assert!(found >= 10, "{found} of 13 words: {text}");
-    assert!(!text.contains("not asked for"));
-    assert!(!reading.grounded.is_empty());
-    assert_kept(reading);
+    for (at, rotation) in [(0, Rotation::None), (2, Rotation::Quarter)] {
+        let reading = answers[at].as_ref().unwrap();
+        assert_climbed(reading);
+        assert_eq!(reading.status, PageStatus::Fallback);
+        assert_eq!(reading.rotation, rotation);
+        assert_eq!(reading.tried.len(), 5);
+        assert_eq!(reading.tried[4].with, "the paddle engine");
+        assert_eq!(reading.tried[4].outcome, "read");
+        let reason = reading.reason.as_ref().unwrap();
+        assert!(reason.ends_with("read by the paddle engine"), "{reason}");
+        let text = contents(reading);
+        let words = "family rest basket 808 cheese 606 population house risk 722 blanket office \
+                     organization";
+        let found = words.split(' ').filter(|word| text.contains(word)).count();
+        assert!(found >= 10, "{found} of 13 words: {text}");
+        assert!(!text.contains("not asked for"));
+        assert!(!reading.grounded.is_empty());
+        assert_kept(reading);
+    }
 
     let neighbour = answers[1].as_ref().unwrap();
     assert_eq!(neighbour.status, PageStatus::Ok);
