@@ -55,6 +55,17 @@ fn ink(image: &dropleaf::page::PageImage) -> [f32; 4] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_space_that_is_an_object_of_its_own_divides_words() {
+    // The letters stand a point apart: pdfium by itself reads one word.
+    let page = "to) Tj 15 0 Td ( ) Tj 1 0 Td (be";
+    let file = written(&sheet(&[page], "/MediaBox [0 0 400 300]"));
+    let (mut child, _) = opened(file.path(), &config::Pdf::default()).await.unwrap();
+    let chars = child.chars(0).await.unwrap().chars;
+    let text: String = chars.iter().map(|c| c.ch).collect();
+    assert_eq!(text.trim_end(), "to be");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn characters_stand_where_the_page_shows_them_however_it_is_turned() {
     for rotate in [0, 90, 180, 270] {
         let attributes =

@@ -7,6 +7,7 @@ mod child;
 pub mod place;
 pub mod protocol;
 pub mod sandbox;
+mod spaces;
 pub mod worker;
 
 pub use child::{Child, DocumentError, Opened};

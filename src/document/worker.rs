@@ -13,6 +13,7 @@ use pdfium_render::prelude::*;
 use super::place::Place;
 use super::protocol::{Reply, Request, read_frame, write_frame};
 use super::sandbox;
+use super::spaces;
 use crate::page::{ImageWish, LayoutPage, PageChar, PageChars};
 
 /// The hidden subcommand's body. Returns when standard input closes: a child dies with its agent.
@@ -268,7 +269,53 @@ fn chars(document: &PdfDocument<'_>, page: u32) -> Result<PageChars, String> {
             y2: ay.max(by),
         });
     }
-    Ok(PageChars { chars })
+    let mut points = Vec::new();
+    for object in page.objects().iter() {
+        lone_spaces(&object, &mut Vec::new(), &mut points);
+    }
+    let points = points
+        .into_iter()
+        .map(|(x, y)| place.to_display(x.value, y.value))
+        .collect();
+    Ok(PageChars {
+        chars: spaces::put_in(chars, points),
+    })
+}
+
+/// Forms in forms that are looked into: a printer's header stands one or two deep.
+const MAX_FORM_DEPTH: usize = 8;
+/// A text object narrower than this shows nothing, points: pdfium's own bound for passing over it.
+const NO_EXTENT: f32 = 0.01;
+
+/// Adds where text objects without extent stand in page space; `forms` are the matrices of the
+/// forms around the object, outermost first.
+fn lone_spaces(
+    object: &PdfPageObject<'_>,
+    forms: &mut Vec<PdfMatrix>,
+    points: &mut Vec<(PdfPoints, PdfPoints)>,
+) {
+    if let Some(text) = object.as_text_object() {
+        if let Ok(b) = text.bounds()
+            && b.width().value < NO_EXTENT
+            && b.height().value < NO_EXTENT
+        {
+            points.push(
+                forms
+                    .iter()
+                    .rev()
+                    .fold((b.left(), b.bottom()), |(x, y), m| m.apply_to_points(x, y)),
+            );
+        }
+    } else if let Some(form) = object.as_x_object_form_object()
+        && forms.len() < MAX_FORM_DEPTH
+        && let Ok(matrix) = form.matrix()
+    {
+        forms.push(matrix);
+        for object in form.iter() {
+            lone_spaces(&object, forms, points);
+        }
+        forms.pop();
+    }
 }
 
 /// Fill of a box: its own colour at this opacity of 255, as the seed drew it.

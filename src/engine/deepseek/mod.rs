@@ -61,7 +61,7 @@ const AHEAD: usize = 4;
 /// Tokens that the made-up page of the first reading may take beyond its prompt.
 const WARM_TOKENS: usize = 4;
 /// Changes whenever the same page would be read otherwise.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// How a page is tried: what a retry of the same page may change.
 #[derive(Clone, Debug, PartialEq)]
