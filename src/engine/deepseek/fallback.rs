@@ -180,7 +180,11 @@ fn settle(page: Stuck, paddle: Result<Reading, String>) -> (ReadTask, Reading) {
             reading.reason = Some(format!("{why}; read by {who}"));
             reading
         }
-        (None, Some(best)) => best,
+        // Its seconds are among the page's.
+        (None, Some(best)) => Reading {
+            seconds: 0.0,
+            ..best
+        },
         (None, None) if blank => {
             let mut reading = Reading::of_blocks(Vec::new(), Rotation::None, 0.0);
             reading.reason = Some("no engine found anything on it".into());
