@@ -502,7 +502,8 @@ fn blank_pages_are_answered_without_the_model_between_others() {
     let assert_blank = |answer: &Result<Reading, ReadError>| {
         let reading = answer.as_ref().unwrap();
         assert_eq!(reading.status, PageStatus::Blank);
-        assert_eq!((reading.tokens, &reading.reason), (None, &None));
+        assert_eq!(reading.tokens, None);
+        assert_eq!(reading.reason.as_deref(), Some("nothing is on the page"));
         assert!(reading.blocks.is_empty() && reading.grounded.is_empty());
         assert!(reading.tried.is_empty(), "{:?}", reading.tried);
     };
@@ -647,9 +648,9 @@ fn assert_climbed(reading: &Reading) {
         told[..4],
         [
             format!("gundam, no 20 tokens twice in 50, \"{prompt}\""),
-            format!("gundam, no 10 tokens twice in 1024, \"{prompt}\""),
-            format!("base, no 10 tokens twice in 1024, \"{prompt}\""),
-            "base, no 10 tokens twice in 1024, \"Free OCR.\"".into(),
+            format!("gundam, no 20 tokens twice in 1024, \"{prompt}\""),
+            format!("large, no 20 tokens twice in 1024, \"{prompt}\""),
+            "large, no 20 tokens twice in 1024, \"Free OCR.\"".into(),
         ]
     );
     for tried in &reading.tried[..4] {
@@ -706,10 +707,12 @@ fn without_the_paddle_engine_the_text_layer_is_taken_or_the_best_text_kept() {
     let _turn = turn();
     let models = tempfile::tempdir().unwrap();
     let mut reader = reader(models.path(), false, FEW);
-    let layer = "family rest basket 808\ncheese 606";
+    let layer = "family rest basket 808\ncheese 606\npopulation house risk 722\n\
+                 blanket office organization";
     let pages = vec![
         (page(picture("card00")), Some(typed(layer))),
         (page(picture("card00")), Some(PageChars::default())),
+        (page(picture("card00")), Some(typed("7"))),
         (page(picture("card05")), Some(typed("not asked for"))),
     ];
     let answers = read(&mut reader, pages);
@@ -719,7 +722,7 @@ fn without_the_paddle_engine_the_text_layer_is_taken_or_the_best_text_kept() {
     let reading = answers[0].as_ref().unwrap();
     assert_climbed(reading);
     assert_eq!(reading.status, PageStatus::Fallback);
-    assert_eq!(contents(reading), "family rest basket 808 cheese 606");
+    assert_eq!(contents(reading), layer.replace('\n', " "));
     assert!(
         reading
             .reason
@@ -735,9 +738,14 @@ fn without_the_paddle_engine_the_text_layer_is_taken_or_the_best_text_kept() {
     // No character is as good as no text layer.
     let reading = answers[1].as_ref().unwrap();
     assert_climbed(reading);
-    assert_truncated(reading);
+    assert_truncated(reading, "there is none");
 
-    let neighbour = answers[2].as_ref().unwrap();
+    // A page number in the layer does not push out what was read.
+    let reading = answers[2].as_ref().unwrap();
+    assert_climbed(reading);
+    assert_truncated(reading, "it holds less than what was read");
+
+    let neighbour = answers[3].as_ref().unwrap();
     assert_eq!(neighbour.status, PageStatus::Ok);
     assert_eq!(neighbour.grounded, recorded_texts()[5]);
 }
@@ -792,19 +800,19 @@ fn the_stricter_rule_of_the_ladder_leaves_boxes_whole() {
     let published = said(Rule::PUBLISHED);
     // As in `ladder.rs`.
     let strict = said(Rule {
-        size: 10,
+        size: 20,
         window: 1024,
     });
     assert_eq!(published, strict);
 }
 
 /// A model's answer to card00 as far as it came; which of the four is not said here.
-fn assert_truncated(reading: &Reading) {
+fn assert_truncated(reading: &Reading, layer: &str) {
     assert_eq!(reading.status, PageStatus::Truncated);
     assert!(contents(reading).starts_with("# family rest basket 808\ncheese 606"));
     assert!(reading.tokens.is_some_and(|n| n >= (FEW - 282) as u32));
     assert_eq!(reading.tried.len(), 6);
-    assert_eq!(reading.tried[5].outcome, "there is none");
+    assert_eq!(reading.tried[5].outcome, layer);
     assert_kept(reading);
 }
 
