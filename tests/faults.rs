@@ -640,7 +640,7 @@ fn assert_kept(reading: &Reading) {
     assert_eq!(text.contains("\"tried\""), !reading.tried.is_empty());
 }
 
-/// The four attempts of the model, all of them out of tokens.
+/// The four attempts of the model, none of which the tokens were enough for.
 fn assert_climbed(reading: &Reading) {
     let told: Vec<_> = reading.tried.iter().map(|t| t.with.as_str()).collect();
     let prompt = "<|grounding|>Convert the document to markdown.";
@@ -653,8 +653,11 @@ fn assert_climbed(reading: &Reading) {
             "large, no 20 tokens twice in 1024, \"Free OCR.\"".into(),
         ]
     );
-    for tried in &reading.tried[..4] {
-        assert!(tried.outcome.contains("ran out of tokens"), "{tried:?}");
+    for (i, tried) in reading.tried[..4].iter().enumerate() {
+        // The larger view alone needs more than these pages may have.
+        let refused = i >= 2 && tried.outcome.contains("needs 4");
+        let short = tried.outcome.contains("ran out of tokens");
+        assert!(short || refused, "{tried:?}");
     }
     let reason = reading.reason.as_deref().unwrap();
     assert!(reason.contains("ran out of tokens"), "{reason}");

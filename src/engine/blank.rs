@@ -2,14 +2,14 @@
 
 use crate::page::PageImage;
 
-/// Pixels along the side of a cell: noise of single pixels goes down in its mean, a full stop of
-/// 8 points at 144 pixels per inch (2 to 3 pixels) does not.
+/// Pixels along the side of a cell: the noise of single pixels goes down in its mean.
 const CELL: usize = 4;
 /// Levels (of 255) by which the mean of a cell differs from the page's own where something is: a
 /// line of one pixel in light grey (200 on white) makes 14.
 const INK: i32 = 12;
-/// Cells with something in them, below which a page is blank: a single digit has more.
-const CELLS: usize = 3;
+/// Cells with something in them, below which a page is blank: a few black specks have one each, a
+/// single digit has more.
+const CELLS: usize = 4;
 
 /// True when nothing is on the page but its ground: paper of any colour, scanner noise, single
 /// specks. The ground is the most frequent level.

@@ -119,12 +119,14 @@ impl DeepSeek {
             }
             None => {
                 if let Some(page) = self.pages.remove(&key) {
+                    // What was wrong at first is the page's own; later attempts may be refused.
+                    let why = page.tried.first().map_or(wrong, |t| t.outcome.clone());
                     self.fallback.take(Stuck {
                         seconds: page.since.elapsed().as_secs_f64(),
                         task: page.task,
                         tried: page.tried,
                         best: page.best,
-                        why: wrong,
+                        why,
                     });
                 }
             }
