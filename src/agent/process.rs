@@ -85,11 +85,11 @@ pub async fn process(
         }
         if left.finished {
             progress.document();
-            start::write_results(&ctx, &start_time, false)?;
+            start::write_results(&ctx, &start_time)?;
         }
     }
     progress.end();
-    start::write_results(&ctx, &start_time, false)?;
+    start::write_results(&ctx, &start_time)?;
     failures(&ctx.ledger, &ctx.places.output)?;
     let counts = ctx.ledger.counts()?;
     Ok(Sum {

@@ -125,7 +125,7 @@ pub fn recover(ctx: &Context) -> Result<(), AgentError> {
 }
 
 /// Writes `processing_results.json`. An interrupted run tells what still waits.
-pub fn write_results(ctx: &Context, start_time: &str, _: bool) -> Result<(), AgentError> {
+pub fn write_results(ctx: &Context, start_time: &str) -> Result<(), AgentError> {
     let counts = ctx.ledger.counts()?;
     let finished = ctx.ledger.finished(ctx.config.output.results_limit)?;
     let now = now();

@@ -256,7 +256,7 @@ impl<'a> Loop<'a> {
             .is_none_or(|last| last.elapsed() >= self.results_pause);
         let faulty = self.results_pause > RESULTS_PAUSE;
         if self.results_due && (rested || now && !faulty) {
-            match block_in_place(|| start::write_results(self.ctx, &self.start_time, false)) {
+            match block_in_place(|| start::write_results(self.ctx, &self.start_time)) {
                 Ok(()) => {
                     self.results_due = false;
                     self.results_pause = RESULTS_PAUSE;

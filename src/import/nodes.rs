@@ -147,10 +147,7 @@ impl Graph {
         name: &str,
         weight: &[u64],
     ) -> Result<Value, ImportError> {
-        let name = format!("{name}.weight");
-        let part = Part::whole(name.as_str(), weight);
-        let weight = plan.beside(&format!("{name}.transposed"), vec![part])?;
-        let weight = self.weight(&weight);
+        let weight = self.factor(plan, name, weight)?;
         Ok(self.matmul(x, weight))
     }
 
@@ -162,14 +159,24 @@ impl Graph {
         name: &str,
         weight: &[u64],
     ) -> Result<Value, ImportError> {
-        let name = format!("{name}.weight");
-        let part = Part::whole(name.as_str(), weight);
-        let weight = plan.beside(&format!("{name}.transposed"), vec![part])?;
-        let [x, weight] = [x, self.weight(&weight)].map(|v| match self.compute() {
+        let [x, weight] = [x, self.factor(plan, name, weight)?].map(|v| match self.compute() {
             DType::F32 => v,
             _ => self.cast(v, DType::F32),
         });
         Ok(self.matmul(x, weight))
+    }
+
+    /// The weight of a product, turned for `MatMul`.
+    fn factor(
+        &mut self,
+        plan: &mut Plan,
+        name: &str,
+        weight: &[u64],
+    ) -> Result<Value, ImportError> {
+        let name = format!("{name}.weight");
+        let part = Part::whole(name.as_str(), weight);
+        let weight = plan.beside(&format!("{name}.transposed"), vec![part])?;
+        Ok(self.weight(&weight))
     }
 
     /// Normalises over the last dimension, of `width` elements.
