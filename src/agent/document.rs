@@ -8,8 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::{JoinError, JoinSet, block_in_place};
 
+use super::Context;
+use super::filing::{self, Reached};
 use super::verdict::verdict;
-use super::{Context, filing};
 use crate::document::{Child, DocumentError, Kind, sniff};
 use crate::durable::{self, FileError};
 use crate::engine::{Cancel, Identity, ReadError, ReadTask};
@@ -76,8 +77,8 @@ impl From<LedgerError> for Halt {
 /// is published or filed.
 pub async fn run(ctx: &Arc<Context>, job: Job) -> End {
     let ended = match job.state {
-        State::Publishing => filing::publish(ctx, &job).map(|()| End::Done),
-        State::Failing => filing::file_failed(ctx, &job).map(|()| End::Failed),
+        State::Publishing => filing::publish(ctx, &job),
+        State::Failing => filing::file_failed(ctx, &job),
         _ => attempt(ctx, job).await,
     };
     match ended {
@@ -101,7 +102,7 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
             event::gone(&job.source);
             // Who named the file is told that it went; an inbox is as its owner wants it.
             if ctx.places.filing.is_none() {
-                return filing::fail(ctx, &job, GONE, 0, started).map(|()| End::Failed);
+                return filing::fail(ctx, &job, GONE, Reached::nothing(started));
             }
             ctx.ledger.withdraw(job.id).map_err(machine)?;
             return Ok(End::Again);
@@ -112,14 +113,8 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
         Ok(digest) => digest,
         Err(e) if e.not_found() => return Ok(End::Again),
         Err(e) if e.source.kind() == std::io::ErrorKind::PermissionDenied => {
-            return filing::fail(
-                ctx,
-                &job,
-                &format!("cannot be read: {}", e.source),
-                0,
-                started,
-            )
-            .map(|()| End::Failed);
+            let why = format!("cannot be read: {}", e.source);
+            return filing::fail(ctx, &job, &why, Reached::nothing(started));
         }
         Err(e) => return Err(e.to_string()),
     };
@@ -134,13 +129,12 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
         job: &job,
         path: &path,
         digest: &digest,
-        started,
-        pages: 0,
+        reached: Reached::nothing(started),
         timeouts: 0,
         chars: ctx.reader.wants_chars,
     };
     match work.whole().await {
-        Ok(Whole::Published(job)) => filing::publish(ctx, &job).map(|()| End::Done),
+        Ok(Whole::Published(job)) => filing::publish(ctx, &job),
         Ok(Whole::Changed) => {
             event::changed(&job.source);
             again(ctx, &job)?;
@@ -164,10 +158,7 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
             event::later(&job.source, &why, wait.as_secs_f64());
             Ok(End::Later(wait))
         }
-        Err(Halt::Reason(why) | Halt::Damaged(why)) => {
-            let pages = work.pages;
-            filing::fail(ctx, &job, &why, pages, started).map(|()| End::Failed)
-        }
+        Err(Halt::Reason(why) | Halt::Damaged(why)) => filing::fail(ctx, &job, &why, work.reached),
     }
 }
 
@@ -217,8 +208,7 @@ struct Work<'a> {
     job: &'a Job,
     path: &'a Path,
     digest: &'a str,
-    started: Instant,
-    pages: u32,
+    reached: Reached,
     timeouts: u32,
     /// Whether the PDF's own characters are asked for.
     chars: bool,
@@ -232,7 +222,7 @@ impl Work<'_> {
     async fn whole(&mut self) -> Result<Whole, Halt> {
         self.sniff()?;
         let (mut child, pages) = self.open().await?;
-        self.pages = pages;
+        self.reached.pages = pages;
         let _long = Long::claim(self.ctx, pages)?;
         let output = self
             .job
@@ -263,7 +253,7 @@ impl Work<'_> {
             error: None,
             pages,
             original_moved_to: None,
-            seconds: (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+            seconds: (self.reached.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
             attempts: self.job.attempts,
             engine: self.identity().engine.clone(),
             page_status: counts,
@@ -414,10 +404,10 @@ impl Work<'_> {
         if !kept.is_empty() {
             event::resumed(&self.job.source, kept.len());
         }
-        self.ctx.progress.opened(self.pages, kept.len());
+        self.ctx.progress.opened(self.reached.pages, kept.len());
         let withdraw = Withdraw::default();
         let mut flying: JoinSet<Flight> = JoinSet::new();
-        for page in 0..self.pages {
+        for page in 0..self.reached.pages {
             // What is read is kept at once: an interruption does not lose it, its image goes.
             while let Some(landed) = flying.try_join_next() {
                 self.land(landed, stage)?;
@@ -434,6 +424,7 @@ impl Work<'_> {
             }
             if known {
                 let reading = self.kept(page)?;
+                self.reached.counts.add(reading.status);
                 // Pictures of an earlier attempt were never published: they are cut again.
                 if reading.blocks.iter().any(|b| b.role() == Role::Figure)
                     && let Ok(image) = self.image(child, page).await?
@@ -458,7 +449,7 @@ impl Work<'_> {
     /// A place in the queue. Pages hold theirs until they are kept, so those that are ready are
     /// kept meanwhile: documents must not wait for each other's.
     async fn permit(
-        &self,
+        &mut self,
         flying: &mut JoinSet<Flight>,
         stage: &mut Stage,
     ) -> Result<OwnedSemaphorePermit, Halt> {
@@ -514,7 +505,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn land_all(&self, flying: &mut JoinSet<Flight>, stage: &mut Stage) -> Result<(), Halt> {
+    async fn land_all(
+        &mut self,
+        flying: &mut JoinSet<Flight>,
+        stage: &mut Stage,
+    ) -> Result<(), Halt> {
         while let Some(landed) = flying.join_next().await {
             self.land(landed, stage)?;
         }
@@ -522,7 +517,7 @@ impl Work<'_> {
     }
 
     /// Takes one answer.
-    fn land(&self, landed: Result<Flight, JoinError>, stage: &mut Stage) -> Result<(), Halt> {
+    fn land(&mut self, landed: Result<Flight, JoinError>, stage: &mut Stage) -> Result<(), Halt> {
         let flight = landed.map_err(|e| Halt::Machine(e.to_string()))?;
         let reading = match flight.answer {
             Ok(reading) => reading,
@@ -534,7 +529,7 @@ impl Work<'_> {
         self.keep(flight.page, &reading)
     }
 
-    fn keep(&self, page: u32, reading: &Reading) -> Result<(), Halt> {
+    fn keep(&mut self, page: u32, reading: &Reading) -> Result<(), Halt> {
         if reading.status == PageStatus::Failed {
             event::page_failed(
                 &self.job.source,
@@ -560,6 +555,7 @@ impl Work<'_> {
                 &json,
             )
         })?;
+        self.reached.counts.add(reading.status);
         self.ctx.beat();
         self.ctx.progress.page();
         Ok(())
@@ -606,12 +602,12 @@ impl Work<'_> {
             model_digest: identity.model_digest.clone(),
             settings_digest: identity.settings_digest.clone(),
             device: identity.device.clone(),
-            page_count: self.pages,
+            page_count: self.reached.pages,
         };
         let mut texts = stage.texts(&head)?;
         let mut fault: Option<DocumentError> = None;
         let mut first = None;
-        for page in 0..self.pages {
+        for page in 0..self.reached.pages {
             let reading = self.kept(page)?;
             if reading.status == PageStatus::Failed && first.is_none() {
                 first.clone_from(&reading.reason);
