@@ -164,7 +164,7 @@ impl<'a> Loop<'a> {
 
     async fn run(mut self) -> Result<bool, AgentError> {
         let mut draining = false;
-        // Counting costs more the longer the history: it follows what can change the number.
+        // Counted again only after what can change the number.
         let (mut open, mut recount) = (0, true);
         loop {
             let now = Instant::now();

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use super::{Ledger, Result, path_of};
+use crate::job::State;
 
 /// Numbers of the whole ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,17 +26,21 @@ pub struct Finished {
 }
 
 impl Ledger {
+    /// From the counters: the cost does not grow with the ledger.
     pub fn counts(&self) -> Result<Counts> {
         self.with(|c| {
-            let n = |sql: &str| {
-                c.query_row(sql, [], |r| r.get::<_, i64>(0))
-                    .map(|v| v as u64)
-            };
-            Ok(Counts {
-                open: n("SELECT COUNT(*) FROM jobs WHERE state NOT IN ('done','failed')")?,
-                done: n("SELECT COUNT(*) FROM jobs WHERE state='done'")?,
-                failed: n("SELECT COUNT(*) FROM jobs WHERE state='failed'")?,
-            })
+            let mut counts = Counts::default();
+            let mut states = c.prepare("SELECT state, jobs FROM counters")?;
+            let mut rows = states.query([])?;
+            while let Some(row) = rows.next()? {
+                let jobs = row.get::<_, i64>(1)? as u64;
+                *match State::parse(&row.get::<_, String>(0)?) {
+                    State::Waiting | State::Publishing | State::Failing => &mut counts.open,
+                    State::Done => &mut counts.done,
+                    State::Failed => &mut counts.failed,
+                } += jobs;
+            }
+            Ok(counts)
         })
     }
 

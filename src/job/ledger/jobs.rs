@@ -35,6 +35,15 @@ fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
     })
 }
 
+/// The next place in the order of finishing; the condition lets the index answer.
+pub(super) const NEXT_FINISH: &str =
+    "SELECT IFNULL(MAX(finish),0)+1 FROM jobs WHERE finish IS NOT NULL";
+/// An open job of the content of a reading.
+pub(super) const TWIN: &str =
+    "SELECT 1 FROM jobs WHERE jobs.digest=readings.digest AND state NOT IN ('done','failed')";
+/// Jobs not finished, oldest first.
+pub(super) const OPEN: &str = "FROM jobs WHERE state NOT IN ('done','failed') ORDER BY id";
+
 impl Ledger {
     /// Adds an arrival unless an open job has the same source; then its stamp is renewed while it waits.
     /// Returns true when the job is new.
@@ -69,22 +78,18 @@ impl Ledger {
     /// Jobs not finished, oldest first.
     pub fn open_jobs(&self) -> Result<Vec<Job>> {
         self.with(|c| {
-            c.prepare(&format!(
-                "SELECT {COLUMNS} FROM jobs WHERE state NOT IN ('done','failed') ORDER BY id"
-            ))?
-            .query_map([], job)?
-            .collect()
+            c.prepare(&format!("SELECT {COLUMNS} {OPEN}"))?
+                .query_map([], job)?
+                .collect()
         })
     }
 
     /// The oldest jobs that are not finished.
     pub fn oldest(&self, limit: usize) -> Result<Vec<Job>> {
         self.with(|c| {
-            c.prepare(&format!(
-                "SELECT {COLUMNS} FROM jobs WHERE state NOT IN ('done','failed') ORDER BY id LIMIT ?1"
-            ))?
-            .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], job)?
-            .collect()
+            c.prepare(&format!("SELECT {COLUMNS} {OPEN} LIMIT ?1"))?
+                .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], job)?
+                .collect()
         })
     }
 
@@ -237,7 +242,7 @@ impl Ledger {
         self.write(|c| {
             let tx = c.transaction()?;
             tx.execute(
-                "UPDATE jobs SET state=?2, summary=?3, finish=(SELECT IFNULL(MAX(finish),0)+1 FROM jobs) WHERE id=?1",
+                &format!("UPDATE jobs SET state=?2, summary=?3, finish=({NEXT_FINISH}) WHERE id=?1"),
                 params![id, state.name(), summary],
             )?;
             if state == State::Failed {
@@ -245,8 +250,7 @@ impl Ledger {
             }
             // A twin in work counts on them.
             tx.execute(
-                "DELETE FROM readings WHERE digest=(SELECT digest FROM jobs WHERE id=?1) AND digest NOT IN
-                 (SELECT digest FROM jobs WHERE state NOT IN ('done','failed') AND digest IS NOT NULL)",
+                &format!("DELETE FROM readings WHERE digest=(SELECT digest FROM jobs WHERE id=?1) AND NOT EXISTS ({TWIN})"),
                 [id],
             )?;
             tx.commit()

@@ -1,10 +1,8 @@
 //! Steps of jobs on a ledger of its own.
 
-use std::path::Path;
-
+use proptest::prelude::*;
 use rusqlite::Connection;
 
-use super::schema::SCHEMA;
 use super::*;
 use crate::job::{Job, State};
 
@@ -153,29 +151,139 @@ fn numbers_of_jobs_are_never_used_again() {
     assert!(run(&ledger, "a.pdf", "2").id > first);
 }
 
+/// The tables as version 2 made them.
+const VERSION_2: &str = "
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS jobs (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, source BLOB NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
+  inode INTEGER NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+  child_deaths INTEGER NOT NULL DEFAULT 0, output BLOB, replaces INTEGER NOT NULL DEFAULT 0,
+  digest TEXT, reason TEXT, number INTEGER NOT NULL DEFAULT 1, summary TEXT, finish INTEGER);
+CREATE INDEX IF NOT EXISTS jobs_open ON jobs(state) WHERE state NOT IN ('done','failed');
+CREATE INDEX IF NOT EXISTS jobs_source ON jobs(source);
+CREATE UNIQUE INDEX IF NOT EXISTS jobs_finish ON jobs(finish) WHERE finish IS NOT NULL;
+CREATE TABLE IF NOT EXISTS outputs (path BLOB PRIMARY KEY, source BLOB NOT NULL, digest TEXT NOT NULL,
+  number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS readings (digest TEXT, model TEXT, settings TEXT, page INTEGER, json TEXT NOT NULL,
+  PRIMARY KEY (digest, model, settings, page)) WITHOUT ROWID;
+PRAGMA user_version = 2;
+";
+
+/// What a full count of the table says.
+fn counted(ledger: &Ledger) -> Counts {
+    let count = |state: &str| {
+        ledger
+            .with(|c| {
+                c.query_row(
+                    &format!("SELECT COUNT(*) FROM jobs WHERE state {state}"),
+                    [],
+                    |r| r.get::<_, i64>(0),
+                )
+            })
+            .unwrap() as u64
+    };
+    Counts {
+        open: count("NOT IN ('done','failed')"),
+        done: count("= 'done'"),
+        failed: count("= 'failed'"),
+    }
+}
+
 #[test]
-fn a_ledger_of_the_first_version_is_renewed() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("ledger.sqlite");
-    let old = Connection::open(&path).unwrap();
-    let schema = SCHEMA
+fn ledgers_of_older_versions_are_renewed() {
+    let version_1 = VERSION_2
         .replace(" AUTOINCREMENT", "")
         .replace("user_version = 2", "user_version = 1");
-    old.execute_batch(&schema).unwrap();
-    old.execute_batch(
-        "INSERT INTO jobs (id, source, size, mtime, inode, state) VALUES (7, x'61', 1, 2, 3, 'waiting');
-         INSERT INTO outputs VALUES (x'62', x'63', 'd', 1);",
-    )
-    .unwrap();
-    drop(old);
-    for _ in 0..2 {
+    for schema in [&*version_1, VERSION_2] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.sqlite");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(schema).unwrap();
+        old.execute_batch(
+            "INSERT INTO jobs (id, source, size, mtime, inode, state, finish) VALUES
+             (4, x'60', 1, 2, 3, 'done', 1), (5, x'60', 1, 2, 3, 'failed', 2),
+             (6, x'60', 1, 2, 3, 'done', 3), (7, x'61', 1, 2, 3, 'waiting', NULL);
+             INSERT INTO outputs VALUES (x'62', x'63', 'd', 1);",
+        )
+        .unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let ledger = Ledger::open(&path).unwrap();
+            let job = ledger.job(7).unwrap().unwrap();
+            assert_eq!((job.source, job.stamp.inode), ("a".into(), 3));
+            let counts = Counts {
+                open: 1,
+                done: 2,
+                failed: 1,
+            };
+            assert_eq!(ledger.counts().unwrap(), counts);
+            assert_eq!(counted(&ledger), counts);
+        }
         let ledger = Ledger::open(&path).unwrap();
-        let job = ledger.job(7).unwrap().unwrap();
-        assert_eq!((job.source, job.stamp.inode), ("a".into(), 3));
+        ledger.withdraw(7).unwrap();
+        assert!(run(&ledger, "b.pdf", "1").id > 7);
+        assert_eq!(ledger.finished(1).unwrap()[0].index, 4);
+        assert_eq!(ledger.counts().unwrap(), counted(&ledger));
     }
-    let ledger = Ledger::open(&path).unwrap();
-    ledger.withdraw(7).unwrap();
-    assert!(run(&ledger, "b.pdf", "1").id > 7);
+}
+
+proptest! {
+    // Every step is a commit that is synced.
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever happens to jobs, the counters say what a full count says.
+    #[test]
+    fn counters_equal_the_full_count(steps in proptest::collection::vec((0u8..9, 0usize..4), 0..40)) {
+        let (dir, mut ledger) = ledger();
+        let stamp = Stamp { size: 1, mtime_ns: 2, inode: 3 };
+        for (step, which) in steps {
+            let source = PathBuf::from(format!("{which}.pdf"));
+            let open = ledger.open_jobs().unwrap();
+            let id = open.get(which).map(|job| job.id);
+            match (step, id) {
+                (0 | 1, _) => drop(ledger.admit(&source, stamp).unwrap()),
+                (2, Some(id)) => drop(ledger.begin(id, "d", false, &|_| false).unwrap()),
+                (3, Some(id)) => ledger.decide(id, State::Publishing, None, "{}").unwrap(),
+                (4, Some(id)) => ledger.decide(id, State::Failing, Some("why"), "{}").unwrap(),
+                (5, Some(id)) => ledger.undecide(id).unwrap(),
+                (6, Some(id)) => {
+                    let end = [State::Done, State::Failed][which % 2];
+                    ledger.finish(id, end, "{}").unwrap();
+                    // Told twice after a crash.
+                    ledger.finish(id, end, "{}").unwrap();
+                }
+                (7, Some(id)) => ledger.withdraw(id).unwrap(),
+                (8, _) if which == 0 => ledger.begin_run(Path::new("/r"), &|_| Some(stamp)).unwrap(),
+                (8, _) => ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap(),
+                _ => {}
+            }
+            prop_assert_eq!(ledger.counts().unwrap(), counted(&ledger));
+        }
+    }
+}
+
+#[test]
+fn no_step_of_a_job_looks_at_every_finished_one() {
+    use super::jobs::{NEXT_FINISH, OPEN, TWIN};
+    let (_dir, ledger) = ledger();
+    for sql in [
+        NEXT_FINISH.to_owned(),
+        format!("SELECT id, source {OPEN} LIMIT 1"),
+        format!("SELECT 1 FROM readings WHERE digest='d' AND NOT EXISTS ({TWIN})"),
+    ] {
+        let plan: Vec<String> = ledger
+            .with(|c| {
+                c.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?
+                    .query_map([], |r| r.get(3))?
+                    .collect()
+            })
+            .unwrap();
+        let of_jobs: Vec<_> = plan.iter().filter(|step| step.contains("jobs")).collect();
+        assert!(!of_jobs.is_empty(), "{plan:?}");
+        for step in of_jobs {
+            assert!(step.contains("INDEX jobs_"), "{sql}: {plan:?}");
+        }
+    }
 }
 
 #[test]
