@@ -67,14 +67,14 @@ struct Context {
     progress: Progress,
     /// Long documents in work.
     long: AtomicUsize,
-    /// Steps made on documents since the start, pages read among them: the sign of life.
-    pages_read: AtomicU64,
+    /// Steps made on documents since the start: the sign of life.
+    beats: AtomicU64,
 }
 
 impl Context {
     /// A step was made: a page rendered, read, drawn on, or a file written.
     fn beat(&self) {
-        self.pages_read.fetch_add(1, Ordering::Relaxed);
+        self.beats.fetch_add(1, Ordering::Relaxed);
     }
 }
 

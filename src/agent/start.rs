@@ -107,7 +107,7 @@ pub async fn context(
         stop,
         progress,
         long: AtomicUsize::new(0),
-        pages_read: AtomicU64::new(0),
+        beats: AtomicU64::new(0),
     }))
 }
 

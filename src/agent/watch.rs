@@ -164,7 +164,7 @@ impl<'a> Loop<'a> {
 
     async fn run(mut self) -> Result<bool, AgentError> {
         let mut draining = false;
-        // Counting costs more the longer the history: it follows what can change the number.
+        // Counted again only after what can change the number.
         let (mut open, mut recount) = (0, true);
         loop {
             let now = Instant::now();
@@ -224,7 +224,7 @@ impl<'a> Loop<'a> {
     /// When the loop must turn again without an event.
     fn deadline(&mut self, draining: bool) -> Instant {
         let now = Instant::now();
-        let beats = self.ctx.pages_read.load(Ordering::Relaxed);
+        let beats = self.ctx.beats.load(Ordering::Relaxed);
         if beats != self.progress.0 || self.runner.running() == 0 {
             self.progress = (beats, now);
         }

@@ -12,6 +12,9 @@ pub const MAX_HEADER: u32 = 16 << 20;
 /// Largest payload, bytes (a page image).
 pub const MAX_PAYLOAD: u64 = 1 << 30;
 
+/// Largest payload of a `Chunk`, bytes: what the agent holds of a document that is saved.
+pub const CHUNK: usize = 1 << 18;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// The payload is the path.
