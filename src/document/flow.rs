@@ -4,19 +4,7 @@
 //! knows markup: text is plain, white space is folded as a browser shows it (code apart), what the
 //! book hides is gone. Every word that a reader of the book sees is in it once, in order.
 
-use serde::{Deserialize, Serialize};
-
-/// What a book says of itself; empty where it says nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Metadata {
-    pub title: String,
-    pub authors: Vec<String>,
-    pub languages: Vec<String>,
-    pub publisher: String,
-    pub date: String,
-    /// ISBN, UUID or what else the package calls its unique identifier.
-    pub identifier: String,
-}
+pub use crate::page::Metadata;
 
 /// One item of the spine.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -11,6 +11,7 @@ mod spaces;
 pub mod worker;
 
 pub use child::{Child, DocumentError, Opened, Saving};
+pub use protocol::Part;
 
 use std::io::Read;
 use std::path::Path;
