@@ -519,6 +519,40 @@ fn failed_documents_can_be_retried_and_status_tells() {
 }
 
 #[test]
+fn settings_are_read_again_while_it_runs() {
+    let place = Place::new();
+    let agent = place.agent();
+    wait("ready", LIMIT, || place.log().contains("ready:"));
+    let first = std::fs::read_to_string(place.at("dropleaf.toml")).unwrap();
+    let reread = |text: &str, told: &str| {
+        std::fs::write(place.at("dropleaf.toml"), text).unwrap();
+        agent.signal(rustix::process::Signal::HUP);
+        wait(told, Duration::from_secs(10), || place.log().contains(told));
+    };
+    reread(&first, "settings read again: nothing has changed");
+    place.old("quiet.pdf", &pdf(&["Before"]));
+    wait("read", LIMIT, || place.at("done/quiet.pdf").exists());
+    assert!(!place.log().contains("quiet.pdf: arrived"));
+    let changed = format!("{first}threads = 1\n[log]\nlevel = \"debug\"\n");
+    reread(
+        &changed,
+        "settings read again; in force now: log.level; after a restart only: engine.threads",
+    );
+    let broken = format!("{first}[log]\nlevel = \"error\"\n[wotch]\n");
+    reread(
+        &broken,
+        "settings cannot be read again, those in force stay",
+    );
+    assert!(place.log().contains("wotch"), "{}", place.log());
+    let level = format!("{first}[log]\nlevel = \"a=b=c\"\n");
+    reread(&level, "those in force stay: log.level \"a=b=c\"");
+    place.old("told.pdf", &pdf(&["After"]));
+    wait("read", LIMIT, || place.at("done/told.pdf").exists());
+    assert!(place.log().contains("told.pdf: arrived"), "{}", place.log());
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
 fn a_second_agent_and_nested_folders_are_refused() {
     let place = Place::new();
     let agent = place.agent();

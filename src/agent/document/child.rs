@@ -42,7 +42,7 @@ impl Work<'_> {
             let mut child = Child::spawn(
                 &installation.exe,
                 &installation.pdfium,
-                &self.ctx.config.pdf,
+                &self.ctx.config().pdf,
             )
             .map_err(|e| Halt::Machine(e.to_string()))?;
             match child.open(self.path).await {

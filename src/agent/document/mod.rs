@@ -243,7 +243,7 @@ impl Work<'_> {
             &self.ctx.places.output,
             self.job.id,
             stem,
-            &self.ctx.config.output,
+            &self.ctx.config().output,
         )?;
         self.read(&mut child, &mut stage).await?;
         if !self.unchanged() {
