@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use dropleaf::job::{Ledger, Stamp, State};
 use support::{Place, alive, pdf, wait};
 
 const LIMIT: Duration = Duration::from_secs(600);
@@ -310,6 +311,11 @@ fn a_killed_child_costs_a_retry_and_two_cost_the_document() {
     });
     let reason = std::fs::read_to_string(place.at("failed/twice.pdf.reason.json")).unwrap();
     assert!(reason.contains("died (signal 9), 2 times"), "{reason}");
+    let log = place.log();
+    let line = log.lines().find(|l| l.contains("twice.pdf: failed, "));
+    let told = |what: &str| line.is_some_and(|l| l.contains(what));
+    assert!(told(" of 8 pages read in "), "{log}");
+    assert!(told(" pages/s") && told(", 2 times"), "{log}");
     place.old("after.pdf", &pdf(&["Still here"]));
     wait("the agent goes on", LIMIT, || {
         place.at("done/after.pdf").exists()
@@ -344,6 +350,43 @@ fn a_name_that_comes_again_replaces_or_is_numbered() {
     place.assert_output("scan-2", "scan", 1, "Another scan");
     assert_eq!(place.files("done").len(), 3);
     assert!(!support::exists(&place.at("output/scan-3")));
+}
+
+#[test]
+fn a_document_whose_staged_output_is_gone_is_read_again() {
+    let place = Place::new();
+    place.old("a.pdf", &pdf(&["Read twice"]));
+    let source = Path::new("a.pdf");
+    let file = place.at("inbox/a.pdf");
+    // As a crash after the decision leaves it, and somebody who clears the staging folder.
+    {
+        let ledger = Ledger::open(&place.at("state/ledger.sqlite")).unwrap();
+        ledger.admit(source, Stamp::of(&file).unwrap()).unwrap();
+        let id = ledger.oldest(1).unwrap()[0].id;
+        let digest = dropleaf::durable::digest(&file).unwrap();
+        ledger.begin(id, &digest, false, &|_| false).unwrap();
+        let summary = serde_json::json!({
+            "input_path": "a.pdf", "output_directory": "a/", "processed_at": "", "success": true,
+            "error": null, "pages": 1, "original_moved_to": null, "seconds": 1.0, "attempts": 1,
+            "engine": "paddle", "page_status": {},
+        });
+        ledger
+            .decide(id, State::Publishing, None, &summary.to_string())
+            .unwrap();
+    }
+    let out = place.command(&["watch", "--once"]).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{said}");
+    assert_eq!(
+        said.matches("its staged output is gone").count(),
+        1,
+        "{said}"
+    );
+    assert_eq!(said.matches("a.pdf: done, ").count(), 1, "{said}");
+    assert!(said.contains("attempt 2"), "{said}");
+    place.assert_output("a", "a", 1, "Read twice");
+    assert_eq!(place.files("done"), [PathBuf::from("a.pdf")]);
+    assert_eq!(place.results().unwrap()["processed"], 1);
 }
 
 #[test]
