@@ -114,7 +114,7 @@ impl Runner {
         if self.paused.take().is_some() {
             event::going_on();
         }
-        let slots = self.ctx.config.watch.documents;
+        let slots = self.ctx.config().watch.documents;
         let free = slots.saturating_sub(self.running.len());
         if free == 0 {
             return Ok(());

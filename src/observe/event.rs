@@ -174,6 +174,25 @@ pub fn going_on() {
     info!("going on");
 }
 
+/// The settings were read again: which of the changed ones are in force now, which are not yet.
+pub fn settings_read(applied: &[String], restart: &[String]) {
+    let mut text = "settings read again".to_owned();
+    if applied.is_empty() && restart.is_empty() {
+        text.push_str(": nothing has changed");
+    }
+    if !applied.is_empty() {
+        text.push_str(&format!("; in force now: {}", applied.join(", ")));
+    }
+    if !restart.is_empty() {
+        text.push_str(&format!("; after a restart only: {}", restart.join(", ")));
+    }
+    info!("{text}");
+}
+
+pub fn settings_kept(why: &str) {
+    error!("settings cannot be read again, those in force stay: {why}");
+}
+
 pub fn draining(documents: usize) {
     info!("stopping: pages in work are finished first ({documents} documents open)");
 }

@@ -33,7 +33,7 @@ impl Work<'_> {
         page: u32,
         reading: &Reading,
     ) -> Result<String, Halt> {
-        let settings = &self.ctx.config.output;
+        let settings = &self.config.output;
         let chapter = self.book.as_ref().and_then(|book| {
             let chapters = book.chapters.iter().enumerate();
             chapters.into_iter().find(|(_, c)| c.has(page))
@@ -46,7 +46,7 @@ impl Work<'_> {
         if chapter.read && !nothing {
             return Ok(markdown::page(reading, page, settings));
         }
-        let part = match self.ctx.config.epub.separator {
+        let part = match self.config.epub.separator {
             Separate::Page => Part::Page(page),
             Separate::Chapter if page == chapter.first_page => Part::Chapter(number as u32),
             Separate::Chapter => return Ok(String::new()),

@@ -49,8 +49,8 @@ impl Work<'_> {
             let mut child = Child::spawn(
                 &installation.exe,
                 &installation.pdfium,
-                &self.ctx.config.pdf,
-                &self.ctx.config.epub,
+                &self.config.pdf,
+                &self.config.epub,
             )
             .map_err(|e| Halt::Machine(e.to_string()))?;
             match alive(self.ctx, child.open(self.path)).await {

@@ -11,7 +11,7 @@ pub(super) struct Long<'a>(Option<&'a Context>);
 
 impl<'a> Long<'a> {
     pub(super) fn claim(ctx: &'a Context, pages: u32) -> Result<Self, Halt> {
-        let places = ctx.config.watch.documents.saturating_sub(1);
+        let places = ctx.config().watch.documents.saturating_sub(1);
         if pages <= LONG || places == 0 {
             return Ok(Self(None));
         }

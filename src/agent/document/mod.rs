@@ -20,6 +20,7 @@ use tokio::task::block_in_place;
 use self::long::Long;
 use super::Context;
 use super::filing::{self, Reached};
+use crate::config::Config;
 use crate::durable::{self, FileError};
 use crate::engine::Identity;
 use crate::job::{Job, LedgerError, Stamp, State};
@@ -133,6 +134,7 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
         .map_err(machine)?;
     let mut work = Work {
         ctx,
+        config: ctx.config(),
         job: &job,
         path: &path,
         digest: &digest,
@@ -214,6 +216,8 @@ enum Whole {
 
 struct Work<'a> {
     ctx: &'a Arc<Context>,
+    /// The settings under which the document is read, whatever changes meanwhile.
+    config: Arc<Config>,
     job: &'a Job,
     path: &'a Path,
     digest: &'a str,
@@ -253,7 +257,7 @@ impl Work<'_> {
             &self.ctx.places.output,
             self.job.id,
             stem,
-            &self.ctx.config.output,
+            &self.config.output,
         )?;
         self.read(&mut child, &mut stage).await?;
         if !self.unchanged() {

@@ -242,7 +242,7 @@ impl Work<'_> {
         if self.book.is_none() {
             return settings.clone();
         }
-        let epub = &self.ctx.config.epub;
+        let epub = &self.config.epub;
         let version = env!("CARGO_PKG_VERSION");
         format!("{settings} epub {version} {:?} {:?}", epub.text, epub.read_pictures)
     }
