@@ -450,6 +450,7 @@ impl Config {
             ..new.watch.clone()
         };
         self.pdf.clone_from(&new.pdf);
+        self.epub.clone_from(&new.epub);
         self.output.clone_from(&new.output);
         self.log.level.clone_from(&new.log.level);
         Renewed {
@@ -463,6 +464,7 @@ impl Config {
         differ("folders", &self.folders, &other.folders, &mut out);
         differ("watch", &self.watch, &other.watch, &mut out);
         differ("pdf", &self.pdf, &other.pdf, &mut out);
+        differ("epub", &self.epub, &other.epub, &mut out);
         differ("engine", &self.engine, &other.engine, &mut out);
         differ("deepseek", &self.deepseek, &other.deepseek, &mut out);
         differ("output", &self.output, &other.output, &mut out);
@@ -490,6 +492,7 @@ impl Config {
         seconds("watch.settle_seconds", self.watch.settle_seconds)?;
         seconds("watch.rescan_seconds", self.watch.rescan_seconds)?;
         seconds("pdf.timeout_seconds", self.pdf.timeout_seconds)?;
+        seconds("epub.timeout_seconds", self.epub.timeout_seconds)?;
         positive("pdf.max_page_inches", f64::from(self.pdf.max_page_inches))?;
         if !(1..=64).contains(&self.watch.documents) {
             return Err(format!(

@@ -28,10 +28,13 @@ pub enum Kind {
 /// implementation note to the PDF reference, section 3.4.1), an EPUB is a ZIP whose first
 /// member is `mimetype` (EPUB OCF 3.3, section 4.2).
 pub fn sniff(path: &Path) -> std::io::Result<Kind> {
+    sniff_open(&std::fs::File::open(path)?)
+}
+
+/// As [`sniff`], of an open file, from where it stands.
+fn sniff_open(file: &std::fs::File) -> std::io::Result<Kind> {
     let mut head = Vec::with_capacity(1024);
-    std::fs::File::open(path)?
-        .take(1024)
-        .read_to_end(&mut head)?;
+    file.take(1024).read_to_end(&mut head)?;
     let has = |needle: &[u8]| head.windows(needle.len()).any(|w| w == needle);
     Ok(if has(b"%PDF-") {
         Kind::Pdf
