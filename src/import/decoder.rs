@@ -341,6 +341,7 @@ fn gate(
     layer: u64,
     x: Value,
 ) -> Result<Value, ImportError> {
+    let x = g.widened(x);
     let scores = g.product_in_32_bits(plan, x, &format!("{name}.gate"), weight)?;
     let shape = [Dim::Free("tokens"), Dim::Fixed(weight[0])];
     g.output(&format!("router.{layer}"), scores, DType::F32, &shape);
@@ -422,6 +423,7 @@ fn head(
     let (x, _) = skip_norm(g, plan, model, "model.norm.weight", x, residual)?;
     // In 32 bits on CUDA too: logits of 16 to 32 in bfloat16 are steps of 0.125, so that the best
     // two would often be equal. The factors are bfloat16 still, so TensorFloat-32 loses nothing.
+    let x = g.widened(x);
     let logits = g.product_in_32_bits(plan, x, "lm_head", &[model.vocabulary, model.hidden])?;
     let logits = g
         .node("ScatterND", &[logits, inputs.ban_rows, inputs.ban_values])
