@@ -23,8 +23,8 @@ use super::onnx::{
     TensorTypeProto, TypeProto, ValueInfoProto,
 };
 
-/// Version of ONNX's operators: the first in which ONNX Runtime's CUDA provider has `Conv` in
-/// bfloat16 (its `docs/OperatorKernels.md`).
+/// Version of ONNX's operators, for all of which that the graphs have ONNX Runtime's CUDA provider
+/// has kernels (its `docs/OperatorKernels.md`).
 const OPSET: i64 = 22;
 /// The file format's version that came with that operator set (ONNX 1.17).
 const IR_VERSION: i64 = 10;

@@ -84,3 +84,74 @@ impl Stream {
         self.tokens
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use safetensors::Dtype;
+
+    use super::super::graph::Dim;
+    use super::super::onnx::ModelProto;
+    use super::super::testing::{made, plan};
+    use super::*;
+
+    /// The operators of a stream with two sub-layers, a norm between them if `norm` says so.
+    fn operators(compute: DType, norm: bool) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let t = |shape: &[usize]| made(Dtype::BF16, shape, |i| i as f32);
+        let tensors = [
+            ("a.weight", t(&[4, 4])),
+            ("a.bias", t(&[4])),
+            ("n.weight", t(&[4])),
+            ("n.bias", t(&[4])),
+        ];
+        // Stored as the graph adds up, so that no weight's cast is counted.
+        let mut plan = plan(dir.path(), DType::F32, &tensors);
+        let mut g = Graph::new("g", compute, "w.bin");
+        let shape = [Dim::Fixed(1), Dim::Free("tokens"), Dim::Fixed(4)];
+        let (tokens, x) = (
+            g.input("tokens", DType::F32, &shape),
+            g.input("x", compute, &shape),
+        );
+        let mut stream = Stream::new(tokens);
+        let n = Norm {
+            name: "n".into(),
+            width: 4,
+            epsilon: 1e-6,
+        };
+        let mut add = |stream: &mut Stream, g: &mut Graph, x| {
+            stream.add_linear(g, &mut plan, x, "a", [4, 4]).unwrap();
+            match norm {
+                true => stream.norm(g, &mut plan, &n).unwrap(),
+                false => x,
+            }
+        };
+        let x = add(&mut stream, &mut g, x);
+        add(&mut stream, &mut g, x);
+        let sum = stream.sum(&mut g);
+        g.output("sum", sum, DType::F32, &shape);
+        let model = ModelProto::decode(g.encode().as_slice()).unwrap();
+        let nodes = model.graph.unwrap().node;
+        nodes.into_iter().map(|n| n.op_type.unwrap()).collect()
+    }
+
+    #[test]
+    fn in_32_bits_what_is_added_stands_in_the_sum_at_once() {
+        let layer = ["MatMul", "Add", "Add", "LayerNormalization"];
+        assert_eq!(operators(DType::F32, true), [layer, layer].concat());
+        let layer = ["MatMul", "Add", "Add"];
+        assert_eq!(operators(DType::F32, false), [layer, layer].concat());
+    }
+
+    #[test]
+    fn in_bfloat16_the_sum_is_in_32_bits_and_the_norm_adds() {
+        // The weight is cast once; the norm's result is rounded for what multiplies it.
+        let layer = ["MatMul", "Cast", "SkipLayerNormalization", "Cast"];
+        let expected = [&["Cast"][..], &layer, &layer].concat();
+        assert_eq!(operators(DType::Bf16, true), expected);
+        // Where no norm follows, nothing that was added is lost.
+        let (layer, added) = (["MatMul", "Cast"], ["Add", "Add"]);
+        let expected = [&["Cast"][..], &layer, &layer, &added, &added].concat();
+        assert_eq!(operators(DType::Bf16, false), expected);
+    }
+}
