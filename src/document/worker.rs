@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use pdfium_render::prelude::*;
 
 use super::place::Place;
-use super::protocol::{CHUNK, Reply, Request, read_frame, write_frame};
+use super::protocol::{CHUNK, Chunks, Reply, Request, read_frame, write_frame};
 use super::sandbox;
 use super::spaces;
 use crate::page::{ImageWish, LayoutPage, PageChar, PageChars};
@@ -139,22 +139,6 @@ pub fn serve(
         write_frame(&mut out, &reply, &payload)?;
     }
     Ok(())
-}
-
-/// Frames of at most [`CHUNK`] bytes.
-struct Chunks<W: Write>(W);
-
-impl<W: Write> Write for Chunks<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // pdfium writes a picture in one piece, however large.
-        let piece = &bytes[..bytes.len().min(CHUNK)];
-        write_frame(&mut self.0, &Reply::Chunk, piece)?;
-        Ok(piece.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
 }
 
 fn open<'a>(
