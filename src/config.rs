@@ -1,6 +1,10 @@
 //! The settings file as plain data: one struct per room, no room is imported here.
 //! `config/dropleaf.toml` documents each of them and equals the defaults.
 
+mod renew;
+
+pub use renew::Renewed;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};

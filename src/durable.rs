@@ -109,6 +109,13 @@ impl Staged {
         at("write", &self.path, self.file.write_all(bytes))
     }
 
+    /// Removes what was written.
+    pub fn discard(self) -> Result<()> {
+        let path = self.path.clone();
+        drop(self);
+        remove_file(&path)
+    }
+
     /// Flushes and syncs.
     pub fn finish(mut self) -> Result<()> {
         crash_point();

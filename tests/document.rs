@@ -120,7 +120,12 @@ async fn characters_stand_where_the_page_shows_them_however_it_is_turned() {
             })
             .await
             .unwrap();
-        let saved = written(&child.save().await.unwrap());
+        let mut bytes = Vec::new();
+        let mut saving = child.save().await.unwrap();
+        while let Some(piece) = saving.piece().await.unwrap() {
+            bytes.extend(piece);
+        }
+        let saved = written(&bytes);
         let (mut again, pages) = opened(saved.path(), &config::Pdf::default()).await.unwrap();
         assert_eq!(pages, 1);
         let drawn = again.render(0, WISH).await.unwrap();

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use dropleaf::job::{Ledger, Stamp, State};
 use support::{Place, alive, pdf, wait};
 
 const LIMIT: Duration = Duration::from_secs(600);
@@ -310,6 +311,11 @@ fn a_killed_child_costs_a_retry_and_two_cost_the_document() {
     });
     let reason = std::fs::read_to_string(place.at("failed/twice.pdf.reason.json")).unwrap();
     assert!(reason.contains("died (signal 9), 2 times"), "{reason}");
+    let log = place.log();
+    let line = log.lines().find(|l| l.contains("twice.pdf: failed, "));
+    let told = |what: &str| line.is_some_and(|l| l.contains(what));
+    assert!(told(" of 8 pages read in "), "{log}");
+    assert!(told(" pages/s") && told(", 2 times"), "{log}");
     place.old("after.pdf", &pdf(&["Still here"]));
     wait("the agent goes on", LIMIT, || {
         place.at("done/after.pdf").exists()
@@ -344,6 +350,43 @@ fn a_name_that_comes_again_replaces_or_is_numbered() {
     place.assert_output("scan-2", "scan", 1, "Another scan");
     assert_eq!(place.files("done").len(), 3);
     assert!(!support::exists(&place.at("output/scan-3")));
+}
+
+#[test]
+fn a_document_whose_staged_output_is_gone_is_read_again() {
+    let place = Place::new();
+    place.old("a.pdf", &pdf(&["Read twice"]));
+    let source = Path::new("a.pdf");
+    let file = place.at("inbox/a.pdf");
+    // As a crash after the decision leaves it, and somebody who clears the staging folder.
+    {
+        let ledger = Ledger::open(&place.at("state/ledger.sqlite")).unwrap();
+        ledger.admit(source, Stamp::of(&file).unwrap()).unwrap();
+        let id = ledger.oldest(1).unwrap()[0].id;
+        let digest = dropleaf::durable::digest(&file).unwrap();
+        ledger.begin(id, &digest, false, &|_| false).unwrap();
+        let summary = serde_json::json!({
+            "input_path": "a.pdf", "output_directory": "a/", "processed_at": "", "success": true,
+            "error": null, "pages": 1, "original_moved_to": null, "seconds": 1.0, "attempts": 1,
+            "engine": "paddle", "page_status": {},
+        });
+        ledger
+            .decide(id, State::Publishing, None, &summary.to_string())
+            .unwrap();
+    }
+    let out = place.command(&["watch", "--once"]).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{said}");
+    assert_eq!(
+        said.matches("its staged output is gone").count(),
+        1,
+        "{said}"
+    );
+    assert_eq!(said.matches("a.pdf: done, ").count(), 1, "{said}");
+    assert!(said.contains("attempt 2"), "{said}");
+    place.assert_output("a", "a", 1, "Read twice");
+    assert_eq!(place.files("done"), [PathBuf::from("a.pdf")]);
+    assert_eq!(place.results().unwrap()["processed"], 1);
 }
 
 #[test]
@@ -516,6 +559,40 @@ fn failed_documents_can_be_retried_and_status_tells() {
     assert!(retried.status.success() && began.elapsed() < Duration::from_secs(10));
     assert_eq!(place.files("inbox"), [PathBuf::from("x/bad.pdf")]);
     assert_eq!(place.files("failed"), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn settings_are_read_again_while_it_runs() {
+    let place = Place::new();
+    let agent = place.agent();
+    wait("ready", LIMIT, || place.log().contains("ready:"));
+    let first = std::fs::read_to_string(place.at("dropleaf.toml")).unwrap();
+    let reread = |text: &str, told: &str| {
+        std::fs::write(place.at("dropleaf.toml"), text).unwrap();
+        agent.signal(rustix::process::Signal::HUP);
+        wait(told, Duration::from_secs(10), || place.log().contains(told));
+    };
+    reread(&first, "settings read again: nothing has changed");
+    place.old("quiet.pdf", &pdf(&["Before"]));
+    wait("read", LIMIT, || place.at("done/quiet.pdf").exists());
+    assert!(!place.log().contains("quiet.pdf: arrived"));
+    let changed = format!("{first}threads = 1\n[log]\nlevel = \"debug\"\n");
+    reread(
+        &changed,
+        "settings read again; in force now: log.level; after a restart only: engine.threads",
+    );
+    let broken = format!("{first}[log]\nlevel = \"error\"\n[wotch]\n");
+    reread(
+        &broken,
+        "settings cannot be read again, those in force stay",
+    );
+    assert!(place.log().contains("wotch"), "{}", place.log());
+    let level = format!("{first}[log]\nlevel = \"a=b=c\"\n");
+    reread(&level, "those in force stay: log.level \"a=b=c\"");
+    place.old("told.pdf", &pdf(&["After"]));
+    wait("read", LIMIT, || place.at("done/told.pdf").exists());
+    assert!(place.log().contains("told.pdf: arrived"), "{}", place.log());
+    assert_eq!(agent.stop(), Some(0));
 }
 
 #[test]

@@ -8,17 +8,18 @@ use std::time::Instant;
 use serde_json::json;
 use tokio::task::block_in_place;
 
-use super::document::original;
+use super::document::{End, original};
 use super::{Context, Filing};
 use crate::durable;
 use crate::job::{Job, Stamp, State};
 use crate::observe::event;
+use crate::output::report::Counts;
 use crate::output::results::Entry;
 use crate::output::stage::{self, Published};
 
 /// Publishes the staged output of a job that is `publishing`, files its original, ends the job.
 /// A job whose staged output is gone waits again, its original stays.
-pub fn publish(ctx: &Context, job: &Job) -> Result<(), String> {
+pub fn publish(ctx: &Context, job: &Job) -> Result<End, String> {
     block_in_place(|| {
         let text = |e: &dyn std::fmt::Display| e.to_string();
         let mut entry = entry(job)?;
@@ -36,7 +37,8 @@ pub fn publish(ctx: &Context, job: &Job) -> Result<(), String> {
                         "{}: its staged output is gone, it is read again",
                         job.source.display()
                     );
-                    return ctx.ledger.undecide(job.id).map_err(|e| text(&e));
+                    ctx.ledger.undecide(job.id).map_err(|e| text(&e))?;
+                    return Ok(End::Again);
                 }
                 Published::Taken => {}
             }
@@ -67,38 +69,58 @@ pub fn publish(ctx: &Context, job: &Job) -> Result<(), String> {
         ctx.ledger
             .finish(job.id, State::Done, &summary)
             .map_err(|e| text(&e))?;
-        event::done(&event::Finished {
-            name: &job.source,
-            pages: entry.pages,
-            failed_pages: entry.page_status.failed,
-            seconds: entry.seconds,
-            attempts: entry.attempts,
-            note: job.reason.as_deref(),
-        });
-        Ok(())
+        event::done(&finished(job, &entry), job.reason.as_deref());
+        Ok(End::Done)
     })
 }
 
+/// What is told of an end in the log.
+fn finished<'a>(job: &'a Job, entry: &Entry) -> event::Finished<'a> {
+    event::Finished {
+        name: &job.source,
+        pages: entry.pages,
+        read: entry.page_status.read(),
+        seconds: entry.seconds,
+        attempts: entry.attempts,
+    }
+}
+
+/// How far a document came that failed.
+#[derive(Clone, Copy)]
+pub struct Reached {
+    /// Pages it has; 0 when it never opened.
+    pub pages: u32,
+    /// What came of those that were looked at.
+    pub counts: Counts,
+    pub started: Instant,
+}
+
+impl Reached {
+    /// Not even its first page.
+    pub fn nothing(started: Instant) -> Self {
+        Self {
+            pages: 0,
+            counts: Counts::default(),
+            started,
+        }
+    }
+}
+
 /// Ends a job with a reason.
-pub fn fail(
-    ctx: &Context,
-    job: &Job,
-    reason: &str,
-    pages: u32,
-    started: Instant,
-) -> Result<(), String> {
+pub fn fail(ctx: &Context, job: &Job, reason: &str, reached: Reached) -> Result<End, String> {
+    let seconds = reached.started.elapsed().as_secs_f64();
     let entry = Entry {
         input_path: original(ctx, job).to_string_lossy().into_owned(),
         output_directory: String::new(),
         processed_at: jiff::Zoned::now().strftime("%FT%T%.3f%:z").to_string(),
         success: false,
         error: Some(reason.to_owned()),
-        pages,
+        pages: reached.pages,
         original_moved_to: None,
-        seconds: (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+        seconds: (seconds * 1000.0).round() / 1000.0,
         attempts: job.attempts,
         engine: ctx.reader.identity.engine.clone(),
-        page_status: Default::default(),
+        page_status: reached.counts,
     };
     let summary = serde_json::to_string(&entry).map_err(|e| e.to_string())?;
     ctx.ledger
@@ -114,7 +136,7 @@ pub fn fail(
 }
 
 /// Files the original of a job that is `failing`, with its reason beside it, and ends the job.
-pub fn file_failed(ctx: &Context, job: &Job) -> Result<(), String> {
+pub fn file_failed(ctx: &Context, job: &Job) -> Result<End, String> {
     block_in_place(|| {
         let text = |e: &dyn std::fmt::Display| e.to_string();
         let mut entry = entry(job)?;
@@ -132,6 +154,7 @@ pub fn file_failed(ctx: &Context, job: &Job) -> Result<(), String> {
                 "failed_at": entry.processed_at,
                 "attempts": entry.attempts,
                 "pages": entry.pages,
+                "pages_read": entry.page_status.read(),
             });
             let mut bytes = serde_json::to_vec_pretty(&reason).map_err(|e| text(&e))?;
             bytes.push(b'\n');
@@ -143,11 +166,10 @@ pub fn file_failed(ctx: &Context, job: &Job) -> Result<(), String> {
             .finish(job.id, State::Failed, &summary)
             .map_err(|e| text(&e))?;
         event::failed(
-            &job.source,
+            &finished(job, &entry),
             entry.error.as_deref().unwrap_or_default(),
-            entry.attempts,
         );
-        Ok(())
+        Ok(End::Failed)
     })
 }
 

@@ -14,8 +14,8 @@ pub mod watch;
 pub use filing::REASON;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Semaphore;
 
@@ -56,7 +56,8 @@ struct Filing {
 
 /// What all documents in work share.
 struct Context {
-    config: Config,
+    /// The settings in force; some are renewed while documents are in work.
+    settings: RwLock<Arc<Config>>,
     installation: Installation,
     places: Places,
     ledger: Ledger,
@@ -67,14 +68,25 @@ struct Context {
     progress: Progress,
     /// Long documents in work.
     long: AtomicUsize,
-    /// Steps made on documents since the start, pages read among them: the sign of life.
-    pages_read: AtomicU64,
+    /// Steps made on documents since the start: the sign of life.
+    beats: AtomicU64,
 }
 
 impl Context {
+    /// The settings in force now: what is asked for twice may have changed.
+    fn config(&self) -> Arc<Config> {
+        let settings = self.settings.read();
+        Arc::clone(&settings.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_config(&self, config: Config) {
+        let settings = self.settings.write();
+        *settings.unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
     /// A step was made: a page rendered, read, drawn on, or a file written.
     fn beat(&self) {
-        self.pages_read.fetch_add(1, Ordering::Relaxed);
+        self.beats.fetch_add(1, Ordering::Relaxed);
     }
 }
 

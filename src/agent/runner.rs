@@ -114,7 +114,7 @@ impl Runner {
         if self.paused.take().is_some() {
             event::going_on();
         }
-        let slots = self.ctx.config.watch.documents;
+        let slots = self.ctx.config().watch.documents;
         let free = slots.saturating_sub(self.running.len());
         if free == 0 {
             return Ok(());
@@ -241,10 +241,8 @@ fn blame(ctx: &Context, id: i64, why: String) -> Result<End, String> {
         ctx,
         &job,
         &format!("{why}, {deaths} times"),
-        0,
-        Instant::now(),
-    )?;
-    Ok(End::Failed)
+        filing::Reached::nothing(Instant::now()),
+    )
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, RwLock};
 
 use tokio::sync::Semaphore;
 
@@ -98,7 +98,7 @@ pub async fn context(
     }
     let reader = resident(&installation, &config).await?;
     Ok(Arc::new(Context {
-        config,
+        settings: RwLock::new(Arc::new(config)),
         installation,
         places,
         ledger,
@@ -107,7 +107,7 @@ pub async fn context(
         stop,
         progress,
         long: AtomicUsize::new(0),
-        pages_read: AtomicU64::new(0),
+        beats: AtomicU64::new(0),
     }))
 }
 
@@ -127,7 +127,7 @@ pub fn recover(ctx: &Context) -> Result<(), AgentError> {
 /// Writes `processing_results.json`. An interrupted run tells what still waits.
 pub fn write_results(ctx: &Context, start_time: &str) -> Result<(), AgentError> {
     let counts = ctx.ledger.counts()?;
-    let finished = ctx.ledger.finished(ctx.config.output.results_limit)?;
+    let finished = ctx.ledger.finished(ctx.config().output.results_limit)?;
     let now = now();
     let around = Around {
         start_time,

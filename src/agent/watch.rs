@@ -10,14 +10,16 @@ use tokio::task::block_in_place;
 
 use super::runner::Runner;
 use super::{AgentError, Context, Filing, Installation, Places, start};
-use crate::config::Config;
+use crate::config::{Config, Renewed};
 use crate::document::{Kind, sniff};
 use crate::inbox::scan::scan_again;
 use crate::inbox::settle::{Seen, Settle};
 use crate::inbox::watch::Watch;
 use crate::job::Ledger;
 use crate::observe::event;
+use crate::observe::logs::Logs;
 use crate::observe::progress::Progress;
+use crate::service::reload::Reload;
 use crate::service::stop::Stop;
 use crate::service::{lock, systemd};
 
@@ -32,13 +34,23 @@ const LONGEST_RESULTS_PAUSE: Duration = Duration::from_secs(60);
 /// Without a step made for so long while documents are in work, systemd is told nothing more.
 const STALLED: Duration = Duration::from_secs(600);
 
+/// What a running agent is given for the signal to read the settings again.
+pub struct Reread<'a> {
+    /// Reads the settings as at the start, the command line's own among them.
+    pub settings: &'a dyn Fn() -> Result<Config, String>,
+    pub logs: &'a Logs,
+}
+
 /// Watches the inbox until a stop signal; with `once` until nothing is left to do.
 /// Returns whether any document failed during this run.
 pub async fn watch(
     config: Config,
     installation: Installation,
     once: bool,
+    reread: Reread<'_>,
 ) -> Result<bool, AgentError> {
+    // From here on the signal does not end the process.
+    let reload = Reload::listen().map_err(|e| AgentError::Machine(e.to_string()))?;
     let folders = config.folders.clone();
     check_folders(&config)?;
     let _lock = lock::lock(&folders.inbox)
@@ -80,7 +92,13 @@ pub async fn watch(
         &folders.inbox,
     );
     systemd::ready();
-    Loop::new(&ctx, watch, start_time, once).run().await
+    Loop::new(&ctx, watch, start_time, once)
+        .run(reload, reread)
+        .await
+}
+
+fn quiet(config: &Config) -> Duration {
+    Duration::from_secs_f64(config.watch.settle_seconds)
 }
 
 fn check_folders(config: &Config) -> Result<(), AgentError> {
@@ -145,7 +163,7 @@ impl<'a> Loop<'a> {
             ctx,
             runner: Runner::new(ctx),
             watch,
-            settle: Settle::new(Duration::from_secs_f64(ctx.config.watch.settle_seconds)),
+            settle: Settle::new(quiet(&ctx.config())),
             start_time,
             once,
             left_alone: HashSet::new(),
@@ -162,9 +180,9 @@ impl<'a> Loop<'a> {
         }
     }
 
-    async fn run(mut self) -> Result<bool, AgentError> {
+    async fn run(mut self, mut reload: Reload, reread: Reread<'_>) -> Result<bool, AgentError> {
         let mut draining = false;
-        // Counting costs more the longer the history: it follows what can change the number.
+        // Counted again only after what can change the number.
         let (mut open, mut recount) = (0, true);
         loop {
             let now = Instant::now();
@@ -212,6 +230,7 @@ impl<'a> Loop<'a> {
                     systemd::stopping();
                     event::draining(self.runner.running());
                 }
+                () = reload.asked() => self.renew(&reread),
                 () = tokio::time::sleep_until(deadline.into()) => {}
             }
         }
@@ -221,10 +240,32 @@ impl<'a> Loop<'a> {
         Ok(self.any_failed)
     }
 
+    /// Reads the settings again and applies those that can be applied; all stay as they are when
+    /// one cannot be read.
+    fn renew(&mut self, reread: &Reread<'_>) {
+        let new = block_in_place(reread.settings);
+        let mut config = Config::clone(&self.ctx.config());
+        let renewed = new.and_then(|new| {
+            let renewed = config.renew(&new);
+            reread.logs.set_level(&config.log.level)?;
+            Ok(renewed)
+        });
+        match renewed {
+            Ok(Renewed { applied, restart }) => {
+                self.settle.set_quiet(quiet(&config));
+                self.ctx.set_config(config);
+                event::settings_read(&applied, &restart);
+                self.next_scan = Instant::now();
+                self.results_due = true;
+            }
+            Err(why) => event::settings_kept(&why),
+        }
+    }
+
     /// When the loop must turn again without an event.
     fn deadline(&mut self, draining: bool) -> Instant {
         let now = Instant::now();
-        let beats = self.ctx.pages_read.load(Ordering::Relaxed);
+        let beats = self.ctx.beats.load(Ordering::Relaxed);
         if beats != self.progress.0 || self.runner.running() == 0 {
             self.progress = (beats, now);
         }
@@ -273,7 +314,8 @@ impl<'a> Loop<'a> {
     }
 
     fn scan(&mut self) -> Result<(), AgentError> {
-        let config = &self.ctx.config.watch;
+        let config = self.ctx.config();
+        let config = &config.watch;
         let inbox = &self.ctx.places.inbox;
         let rescan = Duration::from_secs_f64(config.rescan_seconds);
         let pause = if self.watch.has_events() {

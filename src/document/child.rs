@@ -131,18 +131,10 @@ impl Child {
         self.ask(&Request::Draw(page), &[]).await.map(drop)
     }
 
-    /// The document with what was drawn, whole.
-    pub async fn save(&mut self) -> Result<Vec<u8>, DocumentError> {
-        let mut bytes = Vec::new();
-        let mut frame = self.ask(&Request::Save, &[]).await?;
-        loop {
-            match frame {
-                (Reply::Chunk, chunk) => bytes.extend_from_slice(&chunk),
-                (Reply::End, _) => return Ok(bytes),
-                other => return Err(unexpected(&other.0)),
-            }
-            frame = self.reply().await?;
-        }
+    /// Asks for the document with what was drawn.
+    pub async fn save(&mut self) -> Result<Saving<'_>, DocumentError> {
+        self.send(&Request::Save, &[]).await?;
+        Ok(Saving(self))
     }
 
     async fn ask(
@@ -150,6 +142,11 @@ impl Child {
         request: &Request,
         payload: &[u8],
     ) -> Result<(Reply, Vec<u8>), DocumentError> {
+        self.send(request, payload).await?;
+        self.reply().await
+    }
+
+    async fn send(&mut self, request: &Request, payload: &[u8]) -> Result<(), DocumentError> {
         let head = encode(request, payload).map_err(|e| DocumentError::Died(e.to_string()))?;
         let sent = async {
             self.stdin.write_all(&head).await?;
@@ -161,7 +158,7 @@ impl Child {
             // A child that refused its document has gone; its reply may still be in the pipe.
             tracing::trace!("the request found a closed pipe");
         }
-        self.reply().await
+        Ok(())
     }
 
     async fn reply(&mut self) -> Result<(Reply, Vec<u8>), DocumentError> {
@@ -200,6 +197,20 @@ impl Child {
                 .signal()
                 .map_or_else(|| s.to_string(), |n| format!("signal {n}")),
             Err(e) => e.to_string(),
+        }
+    }
+}
+
+/// A document on its way from the child, whole when [`Saving::piece`] says `None`.
+pub struct Saving<'a>(&'a mut Child);
+
+impl Saving<'_> {
+    /// The next bytes, in order: as many as a frame holds, never the document.
+    pub async fn piece(&mut self) -> Result<Option<Vec<u8>>, DocumentError> {
+        match self.0.reply().await? {
+            (Reply::Chunk, bytes) => Ok(Some(bytes)),
+            (Reply::End, _) => Ok(None),
+            other => Err(unexpected(&other.0)),
         }
     }
 }

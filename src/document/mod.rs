@@ -10,7 +10,7 @@ pub mod sandbox;
 mod spaces;
 pub mod worker;
 
-pub use child::{Child, DocumentError, Opened};
+pub use child::{Child, DocumentError, Opened, Saving};
 
 use std::io::Read;
 use std::path::Path;

@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use pdfium_render::prelude::*;
 
 use super::place::Place;
-use super::protocol::{Reply, Request, read_frame, write_frame};
+use super::protocol::{CHUNK, Chunks, Reply, Request, read_frame, write_frame};
 use super::sandbox;
 use super::spaces;
 use crate::page::{ImageWish, LayoutPage, PageChar, PageChars};
@@ -124,7 +124,7 @@ pub fn serve(
                 ),
             },
             Request::Save => {
-                let mut chunks = BufWriter::with_capacity(1 << 18, Chunks(out));
+                let mut chunks = BufWriter::with_capacity(CHUNK, Chunks(out));
                 let saved = document.save_to_writer(&mut chunks);
                 out = match chunks.into_inner() {
                     Ok(Chunks(out)) => out,
@@ -139,19 +139,6 @@ pub fn serve(
         write_frame(&mut out, &reply, &payload)?;
     }
     Ok(())
-}
-
-struct Chunks<W: Write>(W);
-
-impl<W: Write> Write for Chunks<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        write_frame(&mut self.0, &Reply::Chunk, bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
 }
 
 fn open<'a>(

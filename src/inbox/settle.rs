@@ -53,6 +53,11 @@ impl Settle {
         }
     }
 
+    /// Another quiet time, for files that have not settled.
+    pub fn set_quiet(&mut self, quiet: Duration) {
+        self.quiet = quiet;
+    }
+
     /// Takes a whole scan; returns the files that have settled since the last one, each once for
     /// each stamp, and how long until another could.
     pub fn observe(

@@ -37,39 +37,66 @@ fn counted(pages: u32) -> String {
 /// A document's end.
 pub struct Finished<'a> {
     pub name: &'a Path,
+    /// 0 when it never opened.
     pub pages: u32,
-    pub failed_pages: u32,
+    /// Pages that were read or found blank.
+    pub read: u32,
     pub seconds: f64,
     pub attempts: u32,
-    /// What may be missing although the document is done.
-    pub note: Option<&'a str>,
 }
 
-pub fn done(f: &Finished<'_>) {
-    let rate = f64::from(f.pages) / f.seconds.max(1e-3);
+impl Finished<'_> {
+    fn rate(&self, pages: u32) -> f64 {
+        f64::from(pages) / self.seconds.max(1e-3)
+    }
+
+    fn attempt(&self) -> String {
+        if self.attempts > 1 {
+            format!(", attempt {}", self.attempts)
+        } else {
+            String::new()
+        }
+    }
+}
+
+/// `note`: what may be missing although the document is done.
+pub fn done(f: &Finished<'_>, note: Option<&str>) {
+    info!("{}", done_line(f, note));
+}
+
+fn done_line(f: &Finished<'_>, note: Option<&str>) -> String {
     let mut text = format!(
-        "{}: done, {} in {:.1} s, {rate:.2} pages/s",
+        "{}: done, {} in {:.1} s, {:.2} pages/s",
         f.name.display(),
         counted(f.pages),
-        f.seconds
+        f.seconds,
+        f.rate(f.pages)
     );
-    if f.failed_pages > 0 {
-        text.push_str(&format!(", {} could not be read", counted(f.failed_pages)));
+    let lost = f.pages.saturating_sub(f.read);
+    if lost > 0 {
+        text.push_str(&format!(", {} could not be read", counted(lost)));
     }
-    if f.attempts > 1 {
-        text.push_str(&format!(", attempt {}", f.attempts));
-    }
-    if let Some(note) = f.note {
+    text.push_str(&f.attempt());
+    if let Some(note) = note {
         text.push_str(&format!("; {note}"));
     }
-    info!("{text}");
+    text
 }
 
-pub fn failed(name: &Path, reason: &str, attempts: u32) {
-    warn!(
-        "{}: failed after {attempts} attempt(s): {reason}",
-        name.display()
-    );
+pub fn failed(f: &Finished<'_>, reason: &str) {
+    warn!("{}", failed_line(f, reason));
+}
+
+fn failed_line(f: &Finished<'_>, reason: &str) -> String {
+    format!(
+        "{}: failed, {} of {} read in {:.1} s, {:.2} pages/s{}: {reason}",
+        f.name.display(),
+        f.read,
+        counted(f.pages),
+        f.seconds,
+        f.rate(f.read),
+        f.attempt()
+    )
 }
 
 pub fn later(name: &Path, why: &str, seconds: f64) {
@@ -139,6 +166,25 @@ pub fn going_on() {
     info!("going on");
 }
 
+/// The settings were read again: which of the changed ones are in force now, which are not yet.
+pub fn settings_read(applied: &[String], restart: &[String]) {
+    let mut text = "settings read again".to_owned();
+    if applied.is_empty() && restart.is_empty() {
+        text.push_str(": nothing has changed");
+    }
+    if !applied.is_empty() {
+        text.push_str(&format!("; in force now: {}", applied.join(", ")));
+    }
+    if !restart.is_empty() {
+        text.push_str(&format!("; after a restart only: {}", restart.join(", ")));
+    }
+    info!("{text}");
+}
+
+pub fn settings_kept(why: &str) {
+    error!("settings cannot be read again, those in force stay: {why}");
+}
+
 pub fn draining(documents: usize) {
     info!("stopping: pages in work are finished first ({documents} documents open)");
 }
@@ -153,4 +199,34 @@ pub fn ended(why: &str, hint: Option<&str>) {
 
 pub fn stopped() {
     info!("stopped");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_documents_end_is_one_line_of_pages_seconds_rate_and_outcome() {
+        let mut f = Finished {
+            name: Path::new("x/a.pdf"),
+            pages: 3,
+            read: 2,
+            seconds: 4.0,
+            attempts: 1,
+        };
+        assert_eq!(
+            done_line(&f, None),
+            "x/a.pdf: done, 3 pages in 4.0 s, 0.75 pages/s, 1 page could not be read"
+        );
+        f.attempts = 2;
+        assert_eq!(
+            failed_line(&f, "the child died"),
+            "x/a.pdf: failed, 2 of 3 pages read in 4.0 s, 0.50 pages/s, attempt 2: the child died"
+        );
+        (f.pages, f.read, f.attempts) = (0, 0, 1);
+        assert_eq!(
+            failed_line(&f, "is damaged"),
+            "x/a.pdf: failed, 0 of 0 pages read in 4.0 s, 0.00 pages/s: is damaged"
+        );
+    }
 }

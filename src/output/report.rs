@@ -110,6 +110,11 @@ impl Counts {
     }
 
     pub fn total(&self) -> u32 {
-        self.ok + self.blank + self.looped + self.truncated + self.fallback + self.failed
+        self.read() + self.failed
+    }
+
+    /// Pages that were read or found blank.
+    pub fn read(&self) -> u32 {
+        self.ok + self.blank + self.looped + self.truncated + self.fallback
     }
 }

@@ -100,9 +100,10 @@ impl Stage {
         }
     }
 
-    /// Writes the layout PDF.
-    pub fn layout_pdf(&self, bytes: &[u8]) -> durable::Result<()> {
-        durable::write_staged(&self.file("_layouts.pdf"), bytes)
+    /// The layout PDF, to be written piece by piece; one that does not become whole is to be
+    /// discarded.
+    pub fn layout_pdf(&self) -> durable::Result<Staged> {
+        Staged::create(&self.file("_layouts.pdf"))
     }
 
     /// Makes the folder's entries durable: it can be published.
