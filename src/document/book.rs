@@ -34,3 +34,29 @@ pub struct OpenBook {
     pictures: Vec<String>,
     head: Book,
 }
+
+/// A book to be written down, and its typeset pages as a PDF.
+impl OpenBook {
+    /// Opens, converts and typesets a book; the PDF beside it has the pages of its head.
+    pub fn open(
+        file: File,
+        settings: &config::Epub,
+        max_pages: u32,
+    ) -> Result<(Self, Vec<u8>), Reply> {
+        let mut container = epub::Book::open(file, &epub::Limits::default()).map_err(refusal)?;
+        let chapters = chapters(&mut container)?;
+        let typeset = {
+            let mut shelf = Shelf(&mut container);
+            let set = typeset::Settings::default();
+            typeset::typeset(&shelf.0.metadata.clone(), &chapters, &mut shelf, &set)
+        }
+        .map_err(|why| Reply::Refused(format!("cannot be typeset: {why}")))?;
+        if typeset.pages.len() > max_pages as usize {
+            return Err(Reply::Refused(format!(
+                "has {} pages, more than pdf.max_pages = {max_pages}",
+                typeset.pages.len()
+            )));
+        }
+        todo!()
+    }
+}

@@ -122,6 +122,22 @@ pub fn encode<T: Serialize>(header: &T, payload: &[u8]) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
+/// A document that is saved, as `Chunk`s of at most [`CHUNK`] bytes.
+pub struct Chunks<W: Write>(pub W);
+
+impl<W: Write> Write for Chunks<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // pdfium writes a picture in one piece, however large.
+        let piece = &bytes[..bytes.len().min(CHUNK)];
+        write_frame(&mut self.0, &Reply::Chunk, piece)?;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// Reads a frame; `UnexpectedEof` at the end of the stream, `InvalidData` for anything else amiss.
 pub fn read_frame<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<(T, Vec<u8>)> {
     let bad = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
@@ -161,6 +177,23 @@ mod tests {
             (request, payload.as_slice()),
             (Request::Chars { page: 3 }, &b"xyz"[..])
         );
+    }
+
+    #[test]
+    fn a_large_piece_goes_out_in_bounded_chunks() {
+        let bytes: Vec<u8> = (0..2 * CHUNK + 7).map(|i| (i % 251) as u8).collect();
+        let mut chunks = Chunks(Vec::new());
+        chunks.write_all(&bytes).unwrap();
+        let mut from = chunks.0.as_slice();
+        let mut sizes = Vec::new();
+        let mut whole = Vec::new();
+        while let Ok((reply, payload)) = read_frame::<Reply>(&mut from) {
+            assert_eq!(reply, Reply::Chunk);
+            sizes.push(payload.len());
+            whole.extend(payload);
+        }
+        assert_eq!(sizes, [CHUNK, CHUNK, 7]);
+        assert!(whole == bytes);
     }
 
     proptest! {

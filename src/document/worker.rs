@@ -12,7 +12,7 @@ use pdfium_render::prelude::*;
 
 use super::book::OpenBook;
 use super::place::Place;
-use super::protocol::{CHUNK, Reply, Request, read_frame, write_frame};
+use super::protocol::{CHUNK, Chunks, Reply, Request, read_frame, write_frame};
 use super::sandbox;
 use super::spaces;
 use super::{Kind, sniff_open};
@@ -83,7 +83,7 @@ pub fn serve(
         }
     };
     let sandbox = memory_mb.map_or_else(|| "none".to_owned(), sandbox::enter);
-    let opened = match open_any(&pdfium, file, &passwords, &epub) {
+    let opened = match open_any(&pdfium, file, &passwords, &epub, max_pages) {
         Ok(opened) => opened,
         Err(reply) => return write_frame(&mut out, &reply, &[]),
     };
@@ -178,7 +178,6 @@ pub fn serve(
     Ok(())
 }
 
-/// Frames of at most [`CHUNK`] bytes.
 /// What was asked for is of a book, or of a part that the book lacks.
 fn no_book() -> Reply {
     Reply::Refused("has no such part".into())
@@ -190,6 +189,7 @@ fn open_any<'a>(
     mut file: File,
     passwords: &[String],
     epub: &config::Epub,
+    max_pages: u32,
 ) -> Result<(PdfDocument<'a>, Option<OpenBook>), Reply> {
     let machine = |e: io::Error| Reply::Machine(format!("cannot be read: {e}"));
     let kind = sniff_open(&file).map_err(machine)?;
@@ -197,26 +197,11 @@ fn open_any<'a>(
     if kind != Kind::Epub {
         return Ok((open(pdfium, &file, passwords)?, None));
     }
-    let (book, pages) = OpenBook::open(file, epub)?;
+    let (book, pages) = OpenBook::open(file, epub, max_pages)?;
     let document = pdfium
         .load_pdf_from_byte_vec(pages, None)
         .map_err(|e| Reply::Refused(format!("its typeset pages cannot be opened: {e}")))?;
     Ok((document, Some(book)))
-}
-
-struct Chunks<W: Write>(W);
-
-impl<W: Write> Write for Chunks<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // pdfium writes a picture in one piece, however large.
-        let piece = &bytes[..bytes.len().min(CHUNK)];
-        write_frame(&mut self.0, &Reply::Chunk, piece)?;
-        Ok(piece.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
 }
 
 fn open<'a>(

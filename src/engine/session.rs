@@ -3,6 +3,7 @@
 //!
 //! Engines see none of this: they know [`Graph`].
 
+mod arena;
 mod cuda;
 mod run;
 mod tensor;
@@ -127,6 +128,7 @@ impl Runtime {
             .with_global_thread_pool(pool(threads).map_err(|e| machine(e.to_string()))?)
             .build()
             .map_err(|e| machine(e.to_string()))?;
+        arena::share(&environment).map_err(|e| machine(e.to_string()))?;
         Ok(Self {
             environment,
             threads,
@@ -237,7 +239,9 @@ impl Runtime {
                 .with_independent_thread_pool()?
                 .with_intra_threads(1)?;
         }
-        if place == Place::Cuda {
+        if place == Place::Cpu {
+            builder = builder.with_env_allocators()?;
+        } else {
             let cuda = ort::ep::CUDA::default()
                 .with_conv_algorithm_search(ort::ep::cuda::ConvAlgorithmSearch::Heuristic)
                 .with_arena_extend_strategy(ort::ep::ArenaExtendStrategy::SameAsRequested);

@@ -7,10 +7,11 @@
 use super::checkpoint::Measured;
 use super::config::Clip;
 use super::error::ImportError;
-use super::graph::{Graph, Value};
-use super::nodes::Size;
+use super::graph::{DType, Graph, Value};
+use super::nodes::{Norm, Size};
 use super::plan::Plan;
 use super::relative::{Heads, attention, split};
+use super::stream::Stream;
 
 /// Of every `LayerNorm` (`vit_model_cfg`).
 const EPSILON: f32 = 1e-5;
@@ -19,7 +20,7 @@ const QUICK_GELU: f32 = 1.702;
 const NAME: &str = "model.vision_model";
 
 /// The tower on `features` `[views, tokens, width]`, with `positions` `[1 + tokens, width]`:
-/// `[views, 1 + tokens, width]`, the class token first.
+/// `[views, 1 + tokens, width]`, the class token first. All three are in 32 bits.
 pub fn tower(
     g: &mut Graph,
     plan: &mut Plan,
@@ -31,30 +32,25 @@ pub fn tower(
     let width = clip.width;
     let patch = [width, 3, clip.patch_size, clip.patch_size];
     plan.unused(&format!("{NAME}.embeddings.patch_embedding.weight"), &patch)?;
-    let mut tokens = g.within("embeddings", |g| {
+    let mut stream = g.within("embeddings", |g| {
         let class = plan.tensor(&format!("{NAME}.embeddings.class_embedding"), &[width])?;
-        let class = g.weight(&class);
+        let class = g.weight_as(&class, DType::F32);
         let views = g.dimension(features, 0);
         let shape = g.sizes(&[Size::Of(views), Size::Is(1), Size::Is(width as i64)]);
         let class = g.expand(class, shape);
         let tokens = g.concat(&[class, features], 1);
         let tokens = g.add(tokens, positions);
         // The published name is spelt so.
-        g.layer_norm(
-            plan,
-            tokens,
-            &format!("{NAME}.pre_layrnorm"),
-            width,
-            EPSILON,
-        )
+        let norm = norm(format!("{NAME}.pre_layrnorm"), width);
+        g.layer_norm(plan, tokens, &norm).map(Stream::new)
     })?;
     for layer in 0..clip.layers {
         let name = format!("{NAME}.transformer.layers.{layer}");
-        tokens = g.within(format!("layers.{layer}"), |g| {
-            block(g, plan, clip, measured.clip_mlp, &name, tokens)
+        g.within(format!("layers.{layer}"), |g| {
+            block(g, plan, clip, measured.clip_mlp, &name, &mut stream)
         })?;
     }
-    Ok(tokens)
+    Ok(stream.sum(g))
 }
 
 fn block(
@@ -63,27 +59,35 @@ fn block(
     clip: &Clip,
     inner: u64,
     name: &str,
-    tokens: Value,
-) -> Result<Value, ImportError> {
+    stream: &mut Stream,
+) -> Result<(), ImportError> {
     let width = clip.width;
     let heads = Heads {
         count: clip.heads as i64,
         dim: (width / clip.heads) as i64,
     };
     let part = |part: &str| format!("{name}.{part}");
-    let x = g.layer_norm(plan, tokens, &part("layer_norm1"), width, EPSILON)?;
+    let x = stream.norm(g, plan, &norm(part("layer_norm1"), width))?;
     let x = g.linear(plan, x, &part("self_attn.qkv_proj"), width, 3 * width)?;
     let qkv = split(g, x);
     let x = attention(g, heads, qkv);
-    let x = g.linear(plan, x, &part("self_attn.out_proj"), width, width)?;
-    let tokens = g.add(tokens, x);
+    stream.add_linear(g, plan, x, &part("self_attn.out_proj"), [width, width])?;
 
-    let x = g.layer_norm(plan, tokens, &part("layer_norm2"), width, EPSILON)?;
-    let x = g.linear(plan, x, &part("mlp.fc1"), width, inner)?;
-    let x = g
-        .contrib("QuickGelu", &[x])
-        .float("alpha", QUICK_GELU)
-        .one();
-    let x = g.linear(plan, x, &part("mlp.fc2"), inner, width)?;
-    Ok(g.add(tokens, x))
+    let x = stream.norm(g, plan, &norm(part("layer_norm2"), width))?;
+    let first = part("mlp.fc1");
+    let x = g.product(plan, x, &first, &[inner, width])?;
+    let x = g.widened(x);
+    let bias = g.bias_in_32_bits(plan, &first, inner)?;
+    let x = g.add(x, bias);
+    let x = g.quick_gelu(x, QUICK_GELU);
+    let x = g.rounded(x);
+    stream.add_linear(g, plan, x, &part("mlp.fc2"), [inner, width])
+}
+
+fn norm(name: String, width: u64) -> Norm {
+    Norm {
+        name,
+        width,
+        epsilon: EPSILON,
+    }
 }

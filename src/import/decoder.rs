@@ -7,6 +7,9 @@
 //! number type and in who attends: `PagedAttention` on CUDA ([`Form::Cuda`]), standard operators
 //! on the CPU ([`Form::Cpu`], `attention.rs`). The host keeps every number in the cache finite:
 //! what a mask hides still meets a factor 0.
+//!
+//! The residual stream, its norms, the experts' gate and the head are in 32 bits on CUDA too: what
+//! an addition to the stream rounds, all later layers see.
 
 use super::attention::Places;
 use super::config::Language;
@@ -22,12 +25,12 @@ pub const BLOCK: u64 = 256;
 pub enum Form {
     /// 32-bit floats, operators that ONNX Runtime has for the CPU.
     Cpu,
-    /// bfloat16, operators that ONNX Runtime has for CUDA.
+    /// bfloat16 for products and attention, operators that ONNX Runtime has for CUDA.
     Cuda,
 }
 
 impl Form {
-    /// The type in which graphs of this form compute.
+    /// The type in which graphs of this form compute: of products, of attention and of the cache.
     pub fn compute(self) -> DType {
         match self {
             Self::Cpu => DType::F32,
@@ -63,14 +66,18 @@ pub fn build(
             let prefix = format!("model.layers.{layer}");
             let norm = format!("{prefix}.input_layernorm.weight");
             (x, residual) = skip_norm(g, plan, model, &norm, x, residual)?;
-            x = attention.build(g, plan, model, layer, x)?;
+            let normed = g.rounded(x);
+            let attended = attention.build(g, plan, model, layer, normed)?;
+            x = g.widened(attended);
             let norm = format!("{prefix}.post_attention_layernorm.weight");
             (x, residual) = skip_norm(g, plan, model, &norm, x, residual)?;
             let mlp = format!("{prefix}.mlp");
             x = if model.has_experts(layer) {
                 experts(g, plan, model, layer, x)?
             } else {
-                gated_mlp(g, plan, &mlp, model.hidden, model.dense_width, x)?
+                let normed = g.rounded(x);
+                let x = gated_mlp(g, plan, &mlp, model.hidden, model.dense_width, normed)?;
+                g.widened(x)
             };
             Ok(())
         })?;
@@ -153,8 +160,8 @@ impl Inputs {
     }
 }
 
-/// Embeddings of the text tokens and of the image tokens, `[T, hidden]` each, zero in the other's
-/// rows.
+/// Embeddings of the text tokens and of the image tokens, `[T, hidden]` each in 32 bits, zero in the
+/// other's rows.
 fn embed(
     g: &mut Graph,
     plan: &mut Plan,
@@ -181,10 +188,11 @@ fn embed(
     let nothing = g.scalar(0.0);
     let text = g.node("Where", &[is_image, nothing, text]).one();
     let image = g.node("Where", &[is_image, image, nothing]).one();
-    Ok((text, image))
+    Ok((g.widened(text), g.widened(image)))
 }
 
-/// Adds `x` to the residual stream and normalises the sum (RMSNorm): that, and the sum.
+/// Adds `x` to the residual stream and normalises the sum (RMSNorm): that, and the sum, all in
+/// 32 bits.
 fn skip_norm(
     g: &mut Graph,
     plan: &mut Plan,
@@ -193,7 +201,8 @@ fn skip_norm(
     x: Value,
     residual: Value,
 ) -> Result<(Value, Value), ImportError> {
-    let weight = g.weight(&plan.tensor(weight, &[model.hidden])?);
+    let weight = plan.tensor(weight, &[model.hidden])?;
+    let weight = g.weight_as(&weight, DType::F32);
     // The second and third outputs are for training alone.
     let [x, sum] = g
         .contrib("SkipSimplifiedLayerNormalization", &[x, residual, weight])
@@ -325,14 +334,17 @@ fn gated_mlp(
     let gate = g.product(plan, x, &format!("{name}.gate_proj"), &[width, hidden])?;
     let up = g.product(plan, x, &format!("{name}.up_proj"), &[width, hidden])?;
     // With alpha 1 this is silu, in one node on both devices.
-    let gate = g.contrib("QuickGelu", &[gate]).float("alpha", 1.0).one();
+    let gate = g.widened(gate);
+    let gate = g.quick_gelu(gate, 1.0);
+    let gate = g.rounded(gate);
     let x = g.mul(gate, up);
     g.product(plan, x, &format!("{name}.down_proj"), &[hidden, width])
 }
 
 /// What the gate says of each expert, before the softmax; an output, too, for measurements. The
-/// published gate computes in 32 bits (`MoEGate`). `MoE` takes it in the graph's type: as logarithms
-/// of shares the numbers of the best experts are near 0, where bfloat16 is finest.
+/// published gate computes in 32 bits (`MoEGate`), and so does this, from an `x` in 32 bits. `MoE`
+/// takes it in the graph's type: as logarithms of shares the numbers of the best experts are near 0,
+/// where bfloat16 is finest.
 fn gate(
     g: &mut Graph,
     plan: &mut Plan,
@@ -351,7 +363,8 @@ fn gate(
     Ok(g.cast(shares, g.compute()))
 }
 
-/// The chosen experts' outputs, weighted by the gate, and the shared experts'.
+/// The chosen experts' outputs, weighted by the gate, and the shared experts'; `x` and their sum are
+/// in 32 bits.
 fn experts(
     g: &mut Graph,
     plan: &mut Plan,
@@ -385,6 +398,7 @@ fn experts(
     )?;
     let [gate_up, down] = [gate_up, down].map(|w| g.weight(&w));
     let router = g.within("gate", |g| gate(g, plan, &name, &[count, hidden], layer, x))?;
+    let x = g.rounded(x);
     // swiglu with these numbers is silu(gate) * up; fusion 1: rows of gate and up in turn.
     let mut chosen = g
         .contrib("MoE", &[x, router, gate_up, Value::NONE, down])
@@ -395,8 +409,9 @@ fn experts(
         .float("activation_beta", 0.0)
         .int("normalize_routing_weights", model.normalise_weights.into())
         .one();
+    chosen = g.widened(chosen);
     if model.routed_scale != 1.0 && !model.normalise_weights {
-        let scale = g.scalar(model.routed_scale);
+        let scale = g.floats32(&[], &[model.routed_scale]);
         chosen = g.mul(chosen, scale);
     }
     if model.shared_width == 0 {
@@ -406,6 +421,7 @@ fn experts(
     let shared = g.within("shared", |g| {
         gated_mlp(g, plan, &shared, hidden, model.shared_width, x)
     })?;
+    let shared = g.widened(shared);
     Ok(g.add(chosen, shared))
 }
 
@@ -421,7 +437,7 @@ fn head(
     let [x, residual] = [x, residual].map(|v| g.gather(v, inputs.logit_rows, 0));
     let (x, _) = skip_norm(g, plan, model, "model.norm.weight", x, residual)?;
     // In 32 bits on CUDA too: logits of 16 to 32 in bfloat16 are steps of 0.125, so that the best
-    // two would often be equal. The factors are bfloat16 still, so TensorFloat-32 loses nothing.
+    // two would often be equal. TensorFloat-32 loses nothing of the weight, which is bfloat16 still.
     let logits = g.product_in_32_bits(plan, x, "lm_head", &[model.vocabulary, model.hidden])?;
     let logits = g
         .node("ScatterND", &[logits, inputs.ban_rows, inputs.ban_values])

@@ -23,8 +23,8 @@ use super::onnx::{
     TensorTypeProto, TypeProto, ValueInfoProto,
 };
 
-/// Version of ONNX's operators: the first in which ONNX Runtime's CUDA provider has `Conv` in
-/// bfloat16 (its `docs/OperatorKernels.md`).
+/// Version of ONNX's operators, for all of which that the graphs have ONNX Runtime's CUDA provider
+/// has kernels (its `docs/OperatorKernels.md`).
 const OPSET: i64 = 22;
 /// The file format's version that came with that operator set (ONNX 1.17).
 const IR_VERSION: i64 = 10;
@@ -32,7 +32,7 @@ const IR_VERSION: i64 = 10;
 const CONTRIB: &str = "com.microsoft";
 
 /// Type of a tensor's elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
     F32,
     Bf16,
@@ -100,8 +100,8 @@ pub struct Graph {
     scope: Vec<String>,
     data_file: String,
     compute: DType,
-    /// Weights already in the graph, by name.
-    weights: HashMap<String, Value>,
+    /// Weights already in the graph, by name and type.
+    weights: HashMap<(String, DType), Value>,
     outputs: Vec<(Value, String)>,
 }
 
@@ -141,9 +141,27 @@ impl Graph {
 
     /// A weight in the data file, in the type in which the graph computes.
     pub fn weight(&mut self, stored: &Stored) -> Value {
-        if let Some(&value) = self.weights.get(&stored.name) {
+        self.weight_as(stored, self.compute)
+    }
+
+    /// A weight in the data file, as `dtype`: [`DType::F32`] or [`DType::Bf16`]. ONNX Runtime casts
+    /// once, when it loads the graph.
+    pub fn weight_as(&mut self, stored: &Stored, dtype: DType) -> Value {
+        let key = (stored.name.clone(), dtype);
+        if let Some(&value) = self.weights.get(&key) {
             return value;
         }
+        let value = if stored.dtype == dtype {
+            self.stored(stored)
+        } else {
+            let value = self.weight_as(stored, stored.dtype);
+            self.cast(value, dtype)
+        };
+        self.weights.insert(key, value);
+        value
+    }
+
+    fn stored(&mut self, stored: &Stored) -> Value {
         let entry = |key: &str, value: String| StringStringEntryProto {
             key: Some(key.into()),
             value: Some(value),
@@ -160,12 +178,7 @@ impl Graph {
             data_location: Some(EXTERNAL),
             ..TensorProto::default()
         });
-        let mut value = self.value(stored.name.clone());
-        if matches!(stored.dtype, DType::F32 | DType::Bf16) && stored.dtype != self.compute {
-            value = self.cast(value, self.compute);
-        }
-        self.weights.insert(stored.name.clone(), value);
-        value
+        self.value(stored.name.clone())
     }
 
     /// 64-bit integers as a tensor of one dimension: shapes, axes, indices.

@@ -26,6 +26,7 @@ pub mod publish;
 mod relative;
 mod sam;
 pub mod shards;
+mod stream;
 #[cfg(test)]
 mod structure;
 #[cfg(test)]

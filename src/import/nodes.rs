@@ -2,6 +2,10 @@
 //!
 //! Each adds what its name says and nothing else; layouts are the caller's. Weights are looked up
 //! through a [`Plan`], so that a missing or misshapen tensor is an error where it is used.
+//!
+//! Values are of the type in which the graph computes, but where a name or a doc says 32 bits:
+//! [`Graph::widened`] and [`Graph::rounded`] are the ways from one to the other, and no nodes where
+//! the graph computes in 32 bits.
 
 use super::error::ImportError;
 use super::graph::{DType, Graph, Value};
@@ -147,11 +151,11 @@ impl Graph {
         name: &str,
         weight: &[u64],
     ) -> Result<Value, ImportError> {
-        let weight = self.factor(plan, name, weight)?;
+        let weight = self.factor(plan, name, weight, self.compute())?;
         Ok(self.matmul(x, weight))
     }
 
-    /// The same, computed in 32 bits whatever the graph computes in, and left so.
+    /// The same of an `x` in 32 bits, computed in 32 bits and left so.
     pub fn product_in_32_bits(
         &mut self,
         plan: &mut Plan,
@@ -159,11 +163,42 @@ impl Graph {
         name: &str,
         weight: &[u64],
     ) -> Result<Value, ImportError> {
-        let [x, weight] = [x, self.factor(plan, name, weight)?].map(|v| match self.compute() {
-            DType::F32 => v,
-            _ => self.cast(v, DType::F32),
-        });
+        let weight = self.factor(plan, name, weight, DType::F32)?;
         Ok(self.matmul(x, weight))
+    }
+
+    /// The bias of the linear layer `name`, in 32 bits.
+    pub fn bias_in_32_bits(
+        &mut self,
+        plan: &mut Plan,
+        name: &str,
+        outputs: u64,
+    ) -> Result<Value, ImportError> {
+        let bias = plan.tensor(&format!("{name}.bias"), &[outputs])?;
+        Ok(self.weight_as(&bias, DType::F32))
+    }
+
+    /// `value` in 32 bits: to be added up, normalised, or put through a function.
+    pub fn widened(&mut self, value: Value) -> Value {
+        match self.compute() {
+            DType::F32 => value,
+            _ => self.cast(value, DType::F32),
+        }
+    }
+
+    /// `value`, of 32 bits, in the type in which the graph computes: to be multiplied with weights.
+    pub fn rounded(&mut self, value: Value) -> Value {
+        match self.compute() {
+            DType::F32 => value,
+            compute => self.cast(value, compute),
+        }
+    }
+
+    /// `x * sigmoid(alpha * x)`, of an `x` in 32 bits, as the result is. ONNX Runtime's CUDA kernel
+    /// computes in its input's type, below 0 as `1 - 1 / (1 + exp(alpha * x))`: in bfloat16 little
+    /// is left of that where the sigmoid is small.
+    pub fn quick_gelu(&mut self, x: Value, alpha: f32) -> Value {
+        self.contrib("QuickGelu", &[x]).float("alpha", alpha).one()
     }
 
     /// The weight of a product, turned for `MatMul`.
@@ -172,30 +207,49 @@ impl Graph {
         plan: &mut Plan,
         name: &str,
         weight: &[u64],
+        dtype: DType,
     ) -> Result<Value, ImportError> {
         let name = format!("{name}.weight");
         let part = Part::whole(name.as_str(), weight);
         let weight = plan.beside(&format!("{name}.transposed"), vec![part])?;
-        Ok(self.weight(&weight))
+        Ok(self.weight_as(&weight, dtype))
     }
 
-    /// Normalises over the last dimension, of `width` elements.
+    /// Normalises `x` over its last dimension, in 32 bits as `x` is.
     pub fn layer_norm(
         &mut self,
         plan: &mut Plan,
         x: Value,
-        name: &str,
-        width: u64,
-        epsilon: f32,
+        norm: &Norm,
     ) -> Result<Value, ImportError> {
-        let scale = self.weight(&plan.tensor(&format!("{name}.weight"), &[width])?);
-        let bias = self.weight(&plan.tensor(&format!("{name}.bias"), &[width])?);
+        let [scale, shift] = self.norm_weights(plan, norm)?;
         Ok(self
-            .node("LayerNormalization", &[x, scale, bias])
+            .node("LayerNormalization", &[x, scale, shift])
             .int("axis", -1)
-            .float("epsilon", epsilon)
+            .float("epsilon", norm.epsilon)
             .one())
     }
+
+    /// What `norm` multiplies by and adds, `[width]` each, in 32 bits.
+    pub fn norm_weights(
+        &mut self,
+        plan: &mut Plan,
+        norm: &Norm,
+    ) -> Result<[Value; 2], ImportError> {
+        let shape = [norm.width];
+        let scale = plan.tensor(&format!("{}.weight", norm.name), &shape)?;
+        let scale = self.weight_as(&scale, DType::F32);
+        let shift = self.bias_in_32_bits(plan, &norm.name, norm.width)?;
+        Ok([scale, shift])
+    }
+}
+
+/// A layer normalisation of the checkpoint.
+pub struct Norm {
+    pub name: String,
+    /// Elements over which it normalises.
+    pub width: u64,
+    pub epsilon: f32,
 }
 
 /// One dimension of a shape.

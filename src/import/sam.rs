@@ -8,9 +8,10 @@ use super::checkpoint::Measured;
 use super::config::Sam;
 use super::error::ImportError;
 use super::graph::{DType, Graph, Value};
-use super::nodes::Size;
+use super::nodes::{Norm, Size};
 use super::plan::Plan;
 use super::relative::{Heads, Kernel, Square, split};
+use super::stream::Stream;
 use super::windows::Windows;
 
 /// `LayerNorm` and `LayerNorm2d` of `build_sam_vit_b`.
@@ -22,13 +23,13 @@ const COLOURS: u64 = 3;
 pub struct Inputs {
     /// `[views, side, side, 3]`, 8 bits.
     pub views: Value,
-    /// `[grid, grid, width]`, in the type in which the graph computes.
+    /// `[grid, grid, width]`, in 32 bits.
     pub positions: Value,
     /// `[global layers, 2, 2 * grid - 1, dim]`, rows first, in the type in which it computes.
     pub relative: Value,
 }
 
-/// The tower: `[views, channels, grid / 4, grid / 4]`.
+/// The tower: `[views, channels, grid / 4, grid / 4]`, in 32 bits.
 pub fn tower(
     g: &mut Graph,
     plan: &mut Plan,
@@ -49,7 +50,7 @@ pub fn tower(
     let patches = g.within("patch_embed", |g| tower.patches(g, plan, inputs.views))?;
     let positions = g.reshape(inputs.positions, &[-1, sam.width as i64]);
     let embedded = g.add(patches, positions);
-    let tokens = tower.blocks(g, plan, embedded, inputs.relative)?;
+    let tokens = tower.blocks(g, plan, Stream::new(embedded), inputs.relative)?;
     let features = g.within("neck", |g| tower.neck(g, plan, tokens))?;
     g.within("net", |g| tower.downsampled(g, plan, features))
 }
@@ -80,7 +81,7 @@ impl Tower<'_> {
     }
 
     /// Cuts the views into patches and projects each: a convolution whose stride is its size.
-    /// Before it pixels become `(x / 255 - 0.5) / 0.5`, in 32-bit floats.
+    /// Before it pixels become `(x / 255 - 0.5) / 0.5`. All of it is in 32-bit floats.
     fn patches(&self, g: &mut Graph, plan: &mut Plan, views: Value) -> Result<Value, ImportError> {
         let name = "model.sam_model.patch_embed.proj";
         let (width, patch) = (self.sam.width, self.measured.sam_patch);
@@ -94,20 +95,19 @@ impl Tower<'_> {
         let pixels = g.cast(pixels, DType::F32);
         let (factor, one) = (g.floats32(&[], &[2.0 / 255.0]), g.floats32(&[], &[1.0]));
         let pixels = g.mul(pixels, factor);
-        let mut pixels = g.node("Sub", &[pixels, one]).one();
-        if g.compute() != DType::F32 {
-            pixels = g.cast(pixels, g.compute());
-        }
-        let patches = g.product(plan, pixels, name, &[width, COLOURS, patch, patch])?;
-        let bias = g.weight(&plan.tensor(&format!("{name}.bias"), &[width])?);
+        let pixels = g.node("Sub", &[pixels, one]).one();
+        let weight = [width, COLOURS, patch, patch];
+        let patches = g.product_in_32_bits(plan, pixels, name, &weight)?;
+        let bias = g.bias_in_32_bits(plan, name, width)?;
         Ok(g.add(patches, bias))
     }
 
+    /// All blocks: what the stream is after them.
     fn blocks(
         &self,
         g: &mut Graph,
         plan: &mut Plan,
-        mut tokens: Value,
+        mut stream: Stream,
         relative: Value,
     ) -> Result<Value, ImportError> {
         let view = g.within("view", |g| {
@@ -128,12 +128,12 @@ impl Tower<'_> {
                     Reach::Windows(windows, square)
                 }
             };
-            tokens = g.within(format!("blocks.{layer}"), |g| {
+            g.within(format!("blocks.{layer}"), |g| {
                 let name = format!("model.sam_model.blocks.{layer}");
-                self.block(g, plan, &name, tokens, reach)
+                self.block(g, plan, &name, &mut stream, reach)
             })?;
         }
-        Ok(tokens)
+        Ok(stream.sum(g))
     }
 
     fn block(
@@ -141,12 +141,12 @@ impl Tower<'_> {
         g: &mut Graph,
         plan: &mut Plan,
         name: &str,
-        tokens: Value,
+        stream: &mut Stream,
         reach: Reach<'_>,
-    ) -> Result<Value, ImportError> {
+    ) -> Result<(), ImportError> {
         let width = self.sam.width;
         let part = |part: &str| format!("{name}.{part}");
-        let x = g.layer_norm(plan, tokens, &part("norm1"), width, EPSILON)?;
+        let x = stream.norm(g, plan, &norm(&part("norm1"), width))?;
         let x = match reach {
             Reach::View(view, vectors) => {
                 let axes = [0, 1].map(|axis| {
@@ -159,12 +159,16 @@ impl Tower<'_> {
                 self.windowed(g, plan, &part("attn"), x, windows, square)?
             }
         };
-        let x = g.linear(plan, x, &part("attn.proj"), width, width)?;
-        let tokens = g.add(tokens, x);
+        stream.add_linear(g, plan, x, &part("attn.proj"), [width, width])?;
 
-        let x = g.layer_norm(plan, tokens, &part("norm2"), width, EPSILON)?;
-        let x = self.mlp(g, plan, &part("mlp"), x)?;
-        Ok(g.add(tokens, x))
+        let x = stream.norm(g, plan, &norm(&part("norm2"), width))?;
+        let inner = self.measured.sam_mlp;
+        let first = part("mlp.lin1");
+        let x = g.product(plan, x, &first, &[inner, width])?;
+        let bias = g.weight(&plan.tensor(&format!("{first}.bias"), &[inner])?);
+        // Exact, by the error function.
+        let x = g.contrib("BiasGelu", &[x, bias]).one();
+        stream.add_linear(g, plan, x, &part("mlp.lin2"), [inner, width])
     }
 
     /// Attention before its projection.
@@ -215,35 +219,19 @@ impl Tower<'_> {
         (windows, square)
     }
 
-    fn mlp(
-        &self,
-        g: &mut Graph,
-        plan: &mut Plan,
-        name: &str,
-        x: Value,
-    ) -> Result<Value, ImportError> {
-        let (width, inner) = (self.sam.width, self.measured.sam_mlp);
-        let (first, second) = (format!("{name}.lin1"), format!("{name}.lin2"));
-        let x = g.product(plan, x, &first, &[inner, width])?;
-        let bias = g.weight(&plan.tensor(&format!("{first}.bias"), &[inner])?);
-        // Exact, by the error function.
-        let x = g.contrib("BiasGelu", &[x, bias]).one();
-        g.linear(plan, x, &second, inner, width)
-    }
-
     /// Two convolutions, each normalised over its channels: `[views, channels, grid, grid]`.
     fn neck(&self, g: &mut Graph, plan: &mut Plan, tokens: Value) -> Result<Value, ImportError> {
         let (width, neck) = (self.sam.width, self.measured.sam_neck);
         let name = |part: u32| format!("model.sam_model.neck.{part}");
-        let x = g.product(plan, tokens, &name(0), &[neck, width, 1, 1])?;
-        let x = g.layer_norm(plan, x, &name(1), neck, EPSILON)?;
+        let x = g.product_in_32_bits(plan, tokens, &name(0), &[neck, width, 1, 1])?;
+        let x = g.layer_norm(plan, x, &norm(&name(1), neck))?;
         let shape = [Size::Is(0), self.grid, self.grid, Size::Is(neck as i64)];
         let shape = g.sizes(&shape);
         let x = g.reshape_to(x, shape);
         let x = g.transpose(x, &[0, 3, 1, 2]);
         let x = self.convolution(g, plan, x, &name(2), [neck, neck], 1)?;
         let x = g.transpose(x, &[0, 2, 3, 1]);
-        let x = g.layer_norm(plan, x, &name(3), neck, EPSILON)?;
+        let x = g.layer_norm(plan, x, &norm(&name(3), neck))?;
         Ok(g.transpose(x, &[0, 3, 1, 2]))
     }
 
@@ -254,7 +242,7 @@ impl Tower<'_> {
         self.convolution(g, plan, x, "model.sam_model.net_3", [middle, last], 2)
     }
 
-    /// A convolution of 3 x 3 with a border of 1, without bias.
+    /// A convolution of 3 x 3 with a border of 1, without bias, in 32 bits.
     fn convolution(
         &self,
         g: &mut Graph,
@@ -265,11 +253,20 @@ impl Tower<'_> {
         stride: i64,
     ) -> Result<Value, ImportError> {
         let shape = [outputs, inputs, 3, 3];
-        let weight = g.weight(&plan.tensor(&format!("{name}.weight"), &shape)?);
+        let weight = plan.tensor(&format!("{name}.weight"), &shape)?;
+        let weight = g.weight_as(&weight, DType::F32);
         Ok(g.node("Conv", &[x, weight])
             .ints("kernel_shape", &[3, 3])
             .ints("pads", &[1, 1, 1, 1])
             .ints("strides", &[stride, stride])
             .one())
+    }
+}
+
+fn norm(name: &str, width: u64) -> Norm {
+    Norm {
+        name: name.into(),
+        width,
+        epsilon: EPSILON,
     }
 }

@@ -3,13 +3,18 @@
 //! SAM's tower sees the pixels, CLIP's tower sees SAM's features; their tokens side by side,
 //! projected to the decoder's width, are the image tokens. The graph is of any number of views of
 //! any one size that [`positions`](super::positions) has tables for.
+//!
+//! The blocks' products and attention are of the type in which the graph computes. All else is in
+//! 32 bits on CUDA too: patches, residual streams ([`stream`](super::stream)), norms, SAM's
+//! convolutions and the projector, a few hundredths of the work, where bfloat16 would round what
+//! every later layer sees. Their weights are bfloat16 still, and TensorFloat-32 may be used.
 
 use super::checkpoint::Measured;
 use super::clip;
 use super::config::Config;
 use super::decoder::Form;
 use super::error::ImportError;
-use super::graph::{DType, Dim, Graph, Value};
+use super::graph::{DType, Dim, Graph};
 use super::plan::Plan;
 use super::relative::Kernel;
 use super::sam;
@@ -59,16 +64,17 @@ fn towers(
         &[free("views"), free("side"), free("side"), Dim::Fixed(3)],
     );
     let positions = [free("grid"), free("grid"), Dim::Fixed(sam.width)];
-    let positions = table(g, "sam_positions", &positions);
+    let positions = g.input("sam_positions", DType::F32, &positions);
     let relative = [
         Dim::Fixed(sam.global_layers.len() as u64),
         Dim::Fixed(2),
         free("distances"),
         Dim::Fixed(sam.width / sam.heads),
     ];
-    let relative = table(g, "sam_relative", &relative);
+    let relative = g.input("sam_relative", DType::F32, &relative);
+    let relative = g.rounded(relative);
     let clip_positions = [free("clip_tokens"), Dim::Fixed(clip.width)];
-    let clip_positions = table(g, "clip_positions", &clip_positions);
+    let clip_positions = g.input("clip_positions", DType::F32, &clip_positions);
 
     let inputs = sam::Inputs {
         views,
@@ -88,7 +94,11 @@ fn towers(
         let without_class = g.slice(tokens, 1, 1, i64::MAX);
         let both = g.concat(&[without_class, flat], 2);
         let (inputs, outputs) = (config.projector_input, config.language.hidden);
-        g.linear(plan, both, "model.projector.layers", inputs, outputs)
+        let name = "model.projector.layers";
+        let product = g.product_in_32_bits(plan, both, name, &[outputs, inputs])?;
+        let bias = g.bias_in_32_bits(plan, name, outputs)?;
+        let projected = g.add(product, bias);
+        Ok::<_, ImportError>(g.rounded(projected))
     })?;
 
     let map = [
@@ -97,32 +107,16 @@ fn towers(
         free("sam_side"),
         free("sam_side"),
     ];
-    output(g, "sam", features, DType::F32, &map);
+    g.output("sam", features, DType::F32, &map);
     let shape = [free("views"), free("clip_tokens"), Dim::Fixed(clip.width)];
-    output(g, "clip", tokens, DType::F32, &shape);
+    g.output("clip", tokens, DType::F32, &shape);
     let shape = [
         free("views"),
         free("image_tokens"),
         Dim::Fixed(config.language.hidden),
     ];
-    output(g, "projected", projected, g.compute(), &shape);
+    g.output("projected", projected, g.compute(), &shape);
     Ok(graph)
-}
-
-/// An input of 32-bit floats, in the type in which the graph computes.
-fn table(g: &mut Graph, name: &str, shape: &[Dim]) -> Value {
-    let input = g.input(name, DType::F32, shape);
-    as_type(g, input, DType::F32, g.compute())
-}
-
-/// Names `value`, of the type in which the graph computes, as an output of type `dtype`.
-fn output(g: &mut Graph, name: &str, value: Value, dtype: DType, shape: &[Dim]) {
-    let value = as_type(g, value, g.compute(), dtype);
-    g.output(name, value, dtype, shape);
-}
-
-fn as_type(g: &mut Graph, value: Value, from: DType, to: DType) -> Value {
-    if from == to { value } else { g.cast(value, to) }
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
 //! The signal to read the settings again. A process that listens does not die of it.
+//!
+//! What is read and what of it is applied is the agent's; nothing is read here.
 
 use std::io;
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Peak memory (PSS) of the agent and its children while one document is read.
 
-    memory.py DROPLEAF FILE [--repeat N]
+    memory.py DROPLEAF FILE|DIR... [--pages N]
 
 PSS, the proportional set size, counts shared pages once; it is summed over the process and its
-descendants every half second. --repeat N puts the pages of FILE together N times (pypdfium2).
-The peaks of the first and the last quarter of the pages show whether memory grows with them.
+descendants every half second. The pages of all files (a folder: all its PDFs that open without a
+password) are put together into one PDF (pypdfium2), again from the first until there are N.
+The peaks of the four quarters of the time show whether memory grows with the pages.
 """
 import argparse
 import json
@@ -43,34 +44,53 @@ def pss(pid):
     return 0.0
 
 
+def put_together(sources, pages, target):
+    import pypdfium2
+    files = [f for s in sources for f in (sorted(s.glob("*.pdf")) if s.is_dir() else [s])]
+    parts = []
+    for file in files:
+        try:
+            parts.append(pypdfium2.PdfDocument(file))
+        except pypdfium2.PdfiumError as e:
+            print(f"left out: {file.name}: {e}")
+    whole = pypdfium2.PdfDocument.new()
+    pages = pages or sum(len(p) for p in parts)
+    while len(whole) < pages:
+        for part in parts:
+            take = min(len(part), pages - len(whole))
+            if take > 0:
+                whole.import_pages(part, range(take))
+    whole.save(target)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
-    parser.add_argument("file", type=pathlib.Path)
-    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("sources", type=pathlib.Path, nargs="+")
+    parser.add_argument("--pages", type=int, help="pages of the document (default: those there are)")
+    parser.add_argument("--samples", type=pathlib.Path, help="file for the samples: seconds, MiB by process")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
-        source = args.file
-        if args.repeat > 1:
-            import pypdfium2
-            whole, part = pypdfium2.PdfDocument.new(), pypdfium2.PdfDocument(args.file)
-            for _ in range(args.repeat):
-                whole.import_pages(part)
-            source = work / "whole.pdf"
-            whole.save(source)
+        source = work / "whole.pdf"
+        put_together(args.sources, args.pages, source)
         (work / "dropleaf.toml").write_text(f'[folders]\nstate = "{work}/state"\n[engine]\ndevice = "cpu"\n')
         process = subprocess.Popen(
             [args.program, "--config", work / "dropleaf.toml", "process", source, "--out", work / "out"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        samples = []
+        samples, started = [], time.monotonic()
         while process.poll() is None:
-            samples.append(sum(pss(p) for p in descendants(process.pid)))
+            samples.append((time.monotonic() - started, [pss(p) for p in descendants(process.pid)]))
             time.sleep(0.5)
         entry = next(iter(json.loads((work / "out/processing_results.json").read_text())["files"].values()))
-    quarter = max(1, len(samples) // 4)
+    if args.samples:
+        args.samples.write_text("".join(f"{at:.1f} {' '.join(f'{p:.0f}' for p in each)}\n" for at, each in samples))
+    totals = [sum(each) for _, each in samples]
+    quarter = max(1, len(totals) // 4)
+    peaks = [max(totals[i * quarter:(i + 1) * quarter], default=0) for i in range(4)]
+    agent = max(each[0] for _, each in samples)
     print(f"{entry['pages']} pages, {entry['seconds']:.0f} s, success {entry['success']}")
-    print(f"peak PSS {max(samples):.0f} MiB; first quarter {max(samples[:quarter]):.0f}, last {max(samples[-quarter:]):.0f}")
+    print(f"peak PSS {max(totals):.0f} MiB (agent alone {agent:.0f}); by quarter {', '.join(f'{p:.0f}' for p in peaks)}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 //! Places for long documents: one slot is kept free of such, so that a letter does not wait
-//! behind books. A claim is given back when it is dropped, however the document leaves.
+//! behind books. A claim is given back when it is dropped, however the document leaves. Nobody
+//! waits here: a document without a place is put off.
 
 use std::sync::atomic::Ordering;
 
