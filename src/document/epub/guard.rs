@@ -314,9 +314,8 @@ pub(super) fn unpack(
         .read_to_end(&mut bytes)
         .map_err(io_fault)?;
     if bytes.len() != room {
-        let how = if bytes.len() > room { "more" } else { "less" };
         return Err(ReadError::Broken(format!(
-            "it holds {how} than the {} bytes that it declares",
+            "it holds other than the {} bytes declared",
             member.size
         )));
     }

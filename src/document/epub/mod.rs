@@ -239,7 +239,8 @@ impl Book {
         let root = roots()
             .find(|(_, e)| e.get("media-type") == Some("application/oebps-package+xml"))
             .or_else(|| roots().next())
-            .and_then(|(_, e)| e.get("full-path"));
+            .and_then(|(_, e)| e.get("full-path"))
+            .filter(|path| !path.trim().is_empty());
         let Some(root) = root else {
             return Err(BookError::Refused(format!(
                 "its {CONTAINER} names no package"
@@ -272,7 +273,9 @@ impl Book {
     /// Media types, and what the manifest names and the container lacks.
     fn manifest(&mut self, package: &str, of: &Package) {
         let mut missing = Vec::new();
-        for item in of.items.values() {
+        let mut items: Vec<(&String, &Item)> = of.items.iter().collect();
+        items.sort_unstable_by_key(|(id, _)| *id);
+        for (_, item) in items {
             match self.names.resolve(package, &item.href) {
                 Some(Target::Inside { path, .. }) => match self.names.find(&path) {
                     Some(index) if !item.media_type.is_empty() => {
@@ -299,7 +302,7 @@ impl Book {
     fn set_spine(&mut self, package: &str, of: &Package) -> Result<(), BookError> {
         let (mut seen, mut unknown, mut twice) = (HashSet::new(), Vec::new(), Vec::new());
         for (id, linear) in &of.spine {
-            let item = of.items.get(id);
+            let item = of.shown(id);
             if item.is_none() {
                 unknown.push(id.clone());
             }

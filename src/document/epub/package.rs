@@ -50,6 +50,30 @@ pub(super) struct Package {
 }
 
 impl Package {
+    /// The item of the manifest, or what stands in for one that is not a document (EPUB 3.3,
+    /// section 3.5.2).
+    pub fn shown(&self, id: &str) -> Option<&Item> {
+        const DOCUMENTS: [&str; 4] = [
+            "application/xhtml+xml",
+            "image/svg+xml",
+            "text/html",
+            "text/x-oeb1-document",
+        ];
+        let first = self.items.get(id)?;
+        let mut item = first;
+        // A chain that is longer is a ring.
+        for _ in 0..8 {
+            if DOCUMENTS.contains(&&*item.media_type) {
+                return Some(item);
+            }
+            match item.fallback.as_ref().and_then(|id| self.items.get(id)) {
+                Some(next) => item = next,
+                None => break,
+            }
+        }
+        Some(first)
+    }
+
     /// An error is a clause: `has no spine`.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         let markup = Markup::parse(bytes)?;
@@ -121,12 +145,12 @@ fn rewrite(markup: &Markup, manifest: usize, spine: usize) -> Result<String, Str
         copy(&mut xml, package, &["version", "unique-identifier"]);
     }
     xml.push_str("><metadata>");
-    let within = markup
+    let mut within = markup
         .elements()
         .find(|(_, e)| e.name == "metadata")
         .map_or(0..0, |(i, _)| i + 1..markup.nodes[i].end);
     // Also what an OEB 1.2 package wraps once more, in `dc-metadata`.
-    for index in within {
+    while let Some(index) = within.next() {
         let Some(element) = markup.element(index) else {
             continue;
         };
@@ -151,6 +175,8 @@ fn rewrite(markup: &Markup, manifest: usize, spine: usize) -> Result<String, Str
                 }
             }
         }
+        // Nothing within it is a value of its own: each node is looked at once.
+        within.start = markup.nodes[index].end;
         let text: String = markup.text(index).chars().take(LONGEST_VALUE).collect();
         xml.push('>');
         escape(&mut xml, &text);
@@ -304,6 +330,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_document_gives_way_to_its_fallback() {
+        let p = package(
+            "",
+            "<item id='pdf' href='a.pdf' media-type='application/pdf' fallback='jpg'/>\
+             <item id='jpg' href='a.jpg' media-type='image/jpeg' fallback='doc'/>\
+             <item id='doc' href='a.xhtml' media-type='application/xhtml+xml' fallback='pdf'/>\
+             <item id='r' href='r.jpg' media-type='image/jpeg' fallback='r'/>",
+            "",
+        );
+        for (id, href) in [("pdf", "a.xhtml"), ("doc", "a.xhtml"), ("r", "r.jpg")] {
+            assert_eq!(p.shown(id).map(|i| &*i.href), Some(href));
+        }
+        assert!(p.shown("none").is_none());
+    }
+
+    #[test]
     fn metadata_of_epub_2() {
         let xml = format!(
             "<opf:package xmlns:opf='{OPF}' version='2.0'><opf:metadata xmlns:x='{DC}'>\
@@ -348,6 +390,10 @@ mod tests {
              <package><manifest/><spine/><metadata>{deep}"
         );
         assert_eq!(Package::read(xml.as_bytes()).unwrap().metadata.title, "x");
+        let nested = "<dc:title>x".repeat(150_000);
+        let xml = format!("<package><manifest/><spine/><metadata>{nested}");
+        let title = Package::read(xml.as_bytes()).unwrap().metadata.title;
+        assert_eq!(title.len(), LONGEST_VALUE);
         assert!(Package::read(b"").unwrap_err().contains("manifest"));
         assert!(Package::read(b"<manifest/>").unwrap_err().contains("spine"));
     }

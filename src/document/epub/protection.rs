@@ -35,10 +35,16 @@ impl Protection {
         let encryption = read(ENCRYPTION);
         if let Some(bytes) = &encryption {
             let markup = Markup::parse(bytes)?;
-            for (data, element) in markup.elements() {
-                if element.name != "EncryptedData" {
+            let mut nodes = 1..markup.nodes.len();
+            while let Some(data) = nodes.next() {
+                if markup
+                    .element(data)
+                    .is_none_or(|e| e.name != "EncryptedData")
+                {
                     continue;
                 }
+                // They do not nest: each node is looked at once.
+                nodes.start = markup.nodes[data].end;
                 let algorithm = markup
                     .children(data, "EncryptionMethod")
                     .find_map(|(_, method)| method.get("Algorithm"));
