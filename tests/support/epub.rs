@@ -16,7 +16,8 @@ pub struct Epub {
     spine: String,
     spine_attributes: String,
     items: usize,
-    members: Vec<(String, Vec<u8>)>,
+    /// Name, bytes, how often.
+    members: Vec<(String, Vec<u8>, usize)>,
     container: Option<String>,
 }
 
@@ -111,8 +112,13 @@ impl Epub {
     }
 
     /// A member of the container that the package does not name.
-    pub fn member(mut self, name: &str, bytes: &[u8]) -> Self {
-        self.members.push((name.into(), bytes.into()));
+    pub fn member(self, name: &str, bytes: &[u8]) -> Self {
+        self.repeated(name, bytes, 1)
+    }
+
+    /// A member that holds `bytes` so many times: a bomb.
+    pub fn repeated(mut self, name: &str, bytes: &[u8], times: usize) -> Self {
+        self.members.push((name.into(), bytes.into(), times));
         self
     }
 
@@ -141,17 +147,19 @@ impl Epub {
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
         let packed = SimpleFileOptions::default();
-        let mut add = |name: &str, bytes: &[u8], options| {
+        let mut add = |name: &str, bytes: &[u8], times, options| {
             zip.start_file(name, options).expect("a new member");
-            zip.write_all(bytes).expect("room in memory");
+            for _ in 0..times {
+                zip.write_all(bytes).expect("room in memory");
+            }
         };
-        add("mimetype", b"application/epub+zip", stored);
+        add("mimetype", b"application/epub+zip", 1, stored);
         if let Some(container) = &self.container {
-            add("META-INF/container.xml", container.as_bytes(), packed);
+            add("META-INF/container.xml", container.as_bytes(), 1, packed);
         }
-        add("OEBPS/content.opf", package.as_bytes(), packed);
-        for (name, bytes) in &self.members {
-            add(name, bytes, packed);
+        add("OEBPS/content.opf", package.as_bytes(), 1, packed);
+        for (name, bytes, times) in &self.members {
+            add(name, bytes, *times, packed);
         }
         zip.finish().expect("a whole archive").into_inner()
     }

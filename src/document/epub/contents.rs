@@ -58,7 +58,6 @@ pub(super) fn nav(bytes: &[u8], path: &str, names: &Names) -> Result<Vec<Entry>,
         if element.name == "img" {
             line.title.push_str(element.get("alt").unwrap_or_default());
         }
-        true
     }))
 }
 
@@ -80,7 +79,6 @@ pub(super) fn ncx(bytes: &[u8], path: &str, names: &Names) -> Result<Vec<Entry>,
             {
                 line.target = names.resolve(path, src);
             }
-            true
         },
     ))
 }
@@ -91,7 +89,7 @@ fn walk(
     top: usize,
     item: &str,
     list: &str,
-    mut look: impl FnMut(super::markup::Element<'_>, &mut Line) -> bool,
+    mut look: impl FnMut(super::markup::Element<'_>, &mut Line),
 ) -> Vec<Entry> {
     let mut lines: Vec<Line> = Vec::new();
     let end = markup.nodes[top].end;

@@ -2,8 +2,8 @@
 //!
 //! Crate `zip` reads directory and members. It allocates what a directory names and unpacks what
 //! a stream yields, so both are bounded here: the end record is read first, the directory through
-//! a [`Metered`] file, and a member never yields more than the size it declares. A declared size
-//! may lie: then the member is damaged, not long.
+//! a [`Metered`] file, and a member never yields more than the size it declares (`zip` 9 sees to
+//! that as well). A declared size may lie: then the member is damaged, not long.
 //!
 //! Invariant: an index into [`Directory::members`] is the member's index in the archive.
 

@@ -17,9 +17,10 @@ use xml5ever::tokenizer::{
 
 /// Most nodes of one file: twice what 20,000 files in a package with 8 lines each come to.
 const MAX_NODES: usize = 400_000;
-/// Longest tag or comment. The tokenizer compares each attribute with all before it: this bounds
-/// what a tag of nothing but attributes costs.
+/// Longest tag or comment, and most attributes of a tag. The tokenizer compares each attribute with
+/// all before it: the first bounds what one tag costs, the second ends a file of such tags.
 const MAX_TOKEN: usize = 64 << 10;
+const MAX_ATTRIBUTES: usize = 256;
 /// How far up an end tag looks for its start tag.
 const MAX_UNCLOSED: usize = 256;
 
@@ -79,8 +80,8 @@ impl Markup {
             if silent > MAX_TOKEN {
                 return Err(format!("has a tag of more than {} KB", MAX_TOKEN >> 10));
             }
-            if tokenizer.sink.full.get() {
-                return Err(format!("has more than {MAX_NODES} elements"));
+            if let Some(over) = tokenizer.sink.over.take() {
+                return Err(over);
             }
         }
         tokenizer.end();
@@ -171,7 +172,8 @@ struct Builder {
     namespaces: RefCell<HashMap<String, String>>,
     /// A token came since the last look.
     spoke: Cell<bool>,
-    full: Cell<bool>,
+    /// The bound that was passed.
+    over: Cell<Option<String>>,
 }
 
 impl Builder {
@@ -186,7 +188,7 @@ impl Builder {
             open: RefCell::new(vec![0]),
             namespaces: RefCell::default(),
             spoke: Cell::new(false),
-            full: Cell::new(false),
+            over: Cell::default(),
         }
     }
 
@@ -206,7 +208,8 @@ impl Builder {
         let mut nodes = self.nodes.borrow_mut();
         let index = nodes.len();
         if index >= MAX_NODES {
-            self.full.set(true);
+            self.over
+                .set(Some(format!("has more than {MAX_NODES} elements")));
             return 0;
         }
         nodes.push(Node {
@@ -236,6 +239,11 @@ impl Builder {
     }
 
     fn start(&self, tag: Tag) {
+        if tag.attrs.len() > MAX_ATTRIBUTES {
+            let over = format!("has a tag of more than {MAX_ATTRIBUTES} attributes");
+            self.over.set(Some(over));
+            return;
+        }
         let attributes = tag
             .attrs
             .iter()
@@ -376,6 +384,18 @@ mod tests {
             Markup::parse(wide.as_bytes())
                 .unwrap_err()
                 .contains("elements")
+        );
+        let tag = format!(
+            "<a {}>",
+            (0..257)
+                .map(|i| format!("b{i}=''"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        );
+        assert!(
+            Markup::parse(tag.repeat(8192).as_bytes())
+                .unwrap_err()
+                .contains("attributes")
         );
         let mut tag = String::from("<a ");
         for i in 0..1_000_000 {

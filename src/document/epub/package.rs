@@ -22,9 +22,10 @@ const OPF: &str = "http://www.idpf.org/2007/opf";
 const CONTAINER: &str = r#"<?xml version="1.0"?><container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles><rootfile full-path="package.opf" media-type="application/oebps-package+xml"/></rootfiles></container>"#;
 
 /// Longest value of the metadata, in characters, and most authors and languages: the report and
-/// a title page hold them.
+/// a title page hold them. Of the elements of the metadata the first thousands count.
 const LONGEST_VALUE: usize = 2048;
 const MOST_VALUES: usize = 100;
+const MOST_ELEMENTS: usize = 5000;
 
 /// An item of the manifest.
 #[derive(Clone, Debug, Default)]
@@ -75,7 +76,8 @@ impl Package {
     }
 
     /// An error is a clause: `has no spine`.
-    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+    /// `most` bounds the manifest and the spine.
+    pub fn read(bytes: &[u8], most: u64) -> Result<Self, String> {
         let markup = Markup::parse(bytes)?;
         let find = |name: &str| markup.elements().find(|(_, e)| e.name == name);
         let Some((manifest, _)) = find("manifest") else {
@@ -84,7 +86,13 @@ impl Package {
         let Some((spine, spine_element)) = find("spine") else {
             return Err("has no spine".into());
         };
-        let xml = rewrite(&markup, manifest, spine)?;
+        for (place, name, of) in [(manifest, "item", "files"), (spine, "itemref", "documents")] {
+            let count = markup.children(place, name).count();
+            if count as u64 > most {
+                return Err(format!("lists {count} {of}, more than {most}"));
+            }
+        }
+        let xml = rewrite(&markup, manifest, spine);
         let book = open(&xml)?;
         let mut items: HashMap<String, Item> = book
             .resources
@@ -136,7 +144,7 @@ fn open(package: &str) -> Result<EpubDoc<Cursor<Vec<u8>>>, String> {
 }
 
 /// The package as the crate is to see it: three levels, no doctype, every attribute escaped.
-fn rewrite(markup: &Markup, manifest: usize, spine: usize) -> Result<String, String> {
+fn rewrite(markup: &Markup, manifest: usize, spine: usize) -> String {
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?><package");
     attribute(&mut xml, "xmlns", OPF);
     attribute(&mut xml, "xmlns:dc", DC);
@@ -150,6 +158,7 @@ fn rewrite(markup: &Markup, manifest: usize, spine: usize) -> Result<String, Str
         .find(|(_, e)| e.name == "metadata")
         .map_or(0..0, |(i, _)| i + 1..markup.nodes[i].end);
     // Also what an OEB 1.2 package wraps once more, in `dc-metadata`.
+    let mut elements = 0;
     while let Some(index) = within.next() {
         let Some(element) = markup.element(index) else {
             continue;
@@ -162,6 +171,10 @@ fn rewrite(markup: &Markup, manifest: usize, spine: usize) -> Result<String, Str
             }
             _ => continue,
         };
+        elements += 1;
+        if elements > MOST_ELEMENTS {
+            break;
+        }
         let _ = write!(xml, "<{name}");
         copy(
             &mut xml,
@@ -206,7 +219,7 @@ fn rewrite(markup: &Markup, manifest: usize, spine: usize) -> Result<String, Str
         xml.push_str("/>");
     }
     xml.push_str("</spine></package>");
-    Ok(xml)
+    xml
 }
 
 fn copy(xml: &mut String, from: Element<'_>, names: &[&str]) {
@@ -303,7 +316,7 @@ mod tests {
              <metadata xmlns:dc='{DC}'>{metadata}</metadata>\
              <manifest>{manifest}</manifest><spine toc='ncx'>{spine}</spine></package>"
         );
-        Package::read(xml.as_bytes()).unwrap()
+        Package::read(xml.as_bytes(), 10).unwrap()
     }
 
     #[test]
@@ -354,7 +367,7 @@ mod tests {
              <x:date opf:event='creation'>1</x:date><x:date opf:event='publication'>2</x:date>\
              </opf:metadata><opf:manifest/><opf:spine/></opf:package>"
         );
-        let m = Package::read(xml.as_bytes()).unwrap().metadata;
+        let m = Package::read(xml.as_bytes(), 10).unwrap().metadata;
         assert_eq!(m.title, "T");
         assert_eq!(m.authors, ["A"]);
         assert_eq!((&*m.identifier, &*m.date), ("i", "2"));
@@ -389,12 +402,19 @@ mod tests {
             "<!DOCTYPE package [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;'>]>\
              <package><manifest/><spine/><metadata>{deep}"
         );
-        assert_eq!(Package::read(xml.as_bytes()).unwrap().metadata.title, "x");
+        assert_eq!(
+            Package::read(xml.as_bytes(), 10).unwrap().metadata.title,
+            "x"
+        );
         let nested = "<dc:title>x".repeat(150_000);
         let xml = format!("<package><manifest/><spine/><metadata>{nested}");
-        let title = Package::read(xml.as_bytes()).unwrap().metadata.title;
+        let title = Package::read(xml.as_bytes(), 10).unwrap().metadata.title;
         assert_eq!(title.len(), LONGEST_VALUE);
-        assert!(Package::read(b"").unwrap_err().contains("manifest"));
-        assert!(Package::read(b"<manifest/>").unwrap_err().contains("spine"));
+        assert!(Package::read(b"", 10).unwrap_err().contains("manifest"));
+        assert!(
+            Package::read(b"<manifest/>", 10)
+                .unwrap_err()
+                .contains("spine")
+        );
     }
 }
