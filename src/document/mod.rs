@@ -4,6 +4,8 @@
 //! A child locks itself in before the document is parsed ([`sandbox`]) and dies with the agent.
 
 mod child;
+pub mod epub;
+pub mod flow;
 pub mod place;
 pub mod protocol;
 pub mod sandbox;
