@@ -4,10 +4,12 @@
 //! A child locks itself in before the document is parsed ([`sandbox`]) and dies with the agent.
 
 mod child;
+pub mod flow;
 pub mod place;
 pub mod protocol;
 pub mod sandbox;
 mod spaces;
+pub mod typeset;
 pub mod worker;
 
 pub use child::{Child, DocumentError, Opened};
