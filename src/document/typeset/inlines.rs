@@ -20,13 +20,13 @@ use crate::document::flow::Inline;
 pub struct Look {
     pub bold: bool,
     pub italic: bool,
-    code: bool,
-    strike: bool,
-    shift: Shift,
+    pub code: bool,
+    pub strike: bool,
+    pub shift: Shift,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Shift {
+pub enum Shift {
     #[default]
     None,
     Sub,
