@@ -82,7 +82,7 @@ pub fn styles(settings: &Settings, language: &str, families: &[String]) -> Style
     // A word stands in the PDF as it stands in the book.
     styles.set(TextElem::hyphenate, Smart::Custom(false));
     styles.set(ParElem::leading, Em::new(0.62).into());
-    styles.set(ParElem::spacing, Em::new(0.95).into());
+    styles.set(ParElem::spacing, Em::new(1.15).into());
     styles
 }
 

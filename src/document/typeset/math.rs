@@ -5,7 +5,7 @@
 //! nested deeper than [`NEST`] is set as a row of its leaves.
 
 use typst::foundations::{Content, NativeElement, SymbolElem, Value};
-use typst::layout::{Abs, BlockBody, BlockElem, BoxElem, Em, HElem, HideElem, Length, Rel, Sides};
+use typst::layout::{Abs, BoxElem, Em, HElem, HideElem, Length, Rel, Sides};
 use typst::math::{
     Accent, AccentElem, AttachElem, CancelElem, DelimiterPair, EquationElem, FracElem, LimitsElem,
     LrElem, MatElem, OpElem, OverbraceElem, OverlineElem, PrimesElem, RootElem, UnderbraceElem,
@@ -39,8 +39,7 @@ pub fn block(formula: &Math, span: Span, width: f64) -> Block {
     } else {
         equation
     };
-    let block = BlockElem::new().with_body(Some(BlockBody::Content(equation)));
-    Block::new(block.pack(), leaves(formula))
+    Block::new(equation, leaves(formula))
 }
 
 /// A formula in a line, with its weight.
@@ -358,7 +357,8 @@ fn enclosed(how: &str, inner: Content, span: Span) -> Content {
             .with_inset(Sides::splat(inset))
             .with_stroke(Sides::splat(Some(Some(stroke))))
             .with_body(Some(body))
-            .pack();
+            .pack()
+            .spanned(span);
     }
     let up = has("updiagonalstrike") || has("horizontalstrike");
     let down = has("downdiagonalstrike");

@@ -14,7 +14,7 @@ use typst::foundations::{Content, NativeElement, Smart};
 use typst::layout::Dir;
 use typst::layout::{
     Abs, AlignElem, Alignment, BlockBody, BlockElem, BoxElem, Em, Fr, GridCell, GridChild,
-    GridElem, GridItem, HAlignment, Length, PadElem, PageElem, Rel, Sides, Sizing, Spacing,
+    GridElem, GridItem, HAlignment, Length, PadElem, PageElem, Ratio, Rel, Sides, Sizing, Spacing,
     TrackSizings,
 };
 use typst::model::{HeadingElem, ParElem};
@@ -37,6 +37,12 @@ pub const NEST: usize = 8;
 pub const PARAGRAPH: usize = 8_000;
 /// Lines of code that are laid out as one.
 const CODE_LINES: usize = 40;
+
+/// The width of a block that takes all there is.
+const FULL: Smart<Rel<Length>> = Smart::Custom(Rel {
+    rel: Ratio::one(),
+    abs: Length::zero(),
+});
 
 /// Content that typst may lay out apart from what stands beside it.
 pub struct Block {
@@ -431,7 +437,7 @@ impl<'a> Builder<'a> {
             let bottom = if index + 1 == count { y } else { Em::new(0.25) };
             let inset = |em: Em| Some(Rel::from(Length::from(em)));
             let block = BlockElem::new()
-                .with_width(Smart::Custom(typst::layout::Ratio::one().into()))
+                .with_width(FULL)
                 .with_fill(Some(Color::from_u8(0xf3, 0xf3, 0xf3, 0xff).into()))
                 .with_inset(Sides::new(inset(x), inset(top), inset(x), inset(bottom)))
                 .with_above(spacing(if index == 0 {
@@ -458,6 +464,7 @@ impl<'a> Builder<'a> {
         });
         let caption = self.caption(&picture.caption, false, place);
         let block = BlockElem::new()
+            .with_width(FULL)
             .with_sticky(!caption.is_empty())
             .with_body(Some(BlockBody::Content(
                 AlignElem::new(drawn)
@@ -488,6 +495,7 @@ impl<'a> Builder<'a> {
                     .with_alignment(Alignment::CENTER)
                     .pack();
                 let content = BlockElem::new()
+                    .with_width(FULL)
                     .with_sticky(above)
                     .with_above(spacing(Em::new(0.8)))
                     .with_below(spacing(Em::new(if above { 0.8 } else { 1.2 })))
@@ -545,7 +553,7 @@ impl<'a> Builder<'a> {
 /// A short line between sections.
 fn rule() -> Block {
     let line = LineElem::new()
-        .with_length(typst::layout::Ratio::new(0.3).into())
+        .with_length(Ratio::new(0.3).into())
         .with_stroke(Stroke::from_pair(Color::BLACK, Abs::pt(0.5).into()));
     let line = AlignElem::new(line.pack())
         .with_alignment(Alignment::CENTER)

@@ -27,6 +27,8 @@ const MOST_ROWS: usize = 180;
 /// A table of fewer cells and characters gets its widths from typst, which sets every cell twice.
 const SMALL_CELLS: usize = 600;
 const SMALL_TEXT: usize = 20_000;
+/// What a cell adds to the weight of its text: it costs typst as much as a line.
+const CELL: usize = 60;
 /// More columns than this are set as lines of text: each would be narrower than a letter.
 const COLUMNS: usize = 40;
 
@@ -121,7 +123,7 @@ impl Builder<'_> {
                 .all(|placed| placed.row + placed.rows <= headers);
             while let Some(placed) = cells.get(next).filter(|placed| placed.row < end) {
                 let (body, cell_weight) = self.cell(placed.cell, columns, placed.columns, place);
-                weight += cell_weight + 4;
+                weight += cell_weight + CELL;
                 let rows = placed.rows.min(end - placed.row);
                 let shape = (placed.column, placed.row - begin, placed.columns, rows);
                 let item = grid_item(body, shape);

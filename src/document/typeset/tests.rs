@@ -56,12 +56,18 @@ fn set_with(chapters: &[Chapter], mut pictures: Given) -> Typeset {
             "{block:?}"
         );
     }
+    // To look at the pages: a folder for the PDFs and boxes of these tests.
     if let Ok(folder) = std::env::var("DROPLEAF_TYPESET_OUT") {
         let name = std::thread::current()
             .name()
             .unwrap_or("page")
             .replace("::", "-");
         std::fs::write(format!("{folder}/{name}.pdf"), &typeset.pdf).unwrap();
+        std::fs::write(
+            format!("{folder}/{name}.txt"),
+            format!("{:#?}", typeset.pages),
+        )
+        .unwrap();
     }
     typeset
 }

@@ -10,8 +10,10 @@ use crate::document::flow::{Cell, Chapter, Definition, Inline, Math, Picture, Pi
 /// Most characters of a book that is set at once: ten times a long novel. Frames of a page take
 /// some 100 bytes a character.
 const MAX_CHARACTERS: usize = 20_000_000;
-/// A word without a place to break is given one after so many characters: less than a narrow column.
+/// A word without a place to break is given places after so many characters: the longest words of a
+/// dictionary are left alone.
 const LONGEST_WORD: usize = 32;
+const WORD_STEP: usize = 4;
 const BREAK: char = '\u{200b}';
 
 /// Pieces and inlines nest no deeper than this here; the makers of the tree flatten long before.
@@ -261,11 +263,12 @@ pub fn math_text(math: &Math, on: &mut dyn FnMut(&str), depth: usize) {
     }
 }
 
-/// Text as it can be set: no control characters, no word longer than [`LONGEST_WORD`].
+/// Text as it can be set: no control characters, places to break in a word without end.
 pub fn fit(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut run = 0;
-    for c in text.chars() {
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
         match c {
             '\n' | '\r' | '\t' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => {
                 out.push(' ');
@@ -277,14 +280,18 @@ pub fn fit(text: &str) -> String {
             _ => run += 1,
         }
         out.push(c);
-        // Not between a letter and its marks: those are never what comes next to a break in words
-        // of scripts that breaks() does not know, as a mark counts as part of the run.
-        if run >= LONGEST_WORD && c.is_ascii() {
+        let inside = western(c) && rest.peek().is_some_and(|next| western(*next));
+        if run >= LONGEST_WORD && run % WORD_STEP == 0 && inside {
             out.push(BREAK);
-            run = 0;
         }
     }
     out
+}
+
+/// Latin, Greek, Cyrillic, digits and signs, not the marks above them: a word may be broken between
+/// two of these.
+fn western(c: char) -> bool {
+    !c.is_whitespace() && matches!(u32::from(c), 0x21..=0x2FF | 0x370..=0x52F)
 }
 
 /// A line may break beside this character.
@@ -335,7 +342,14 @@ mod tests {
     fn a_word_without_end_can_be_broken() {
         let text = fit(&"x".repeat(100));
         assert_eq!(text.replace(BREAK, ""), "x".repeat(100));
-        assert!(text.split(BREAK).all(|word| word.len() <= LONGEST_WORD));
+        assert_eq!(text.split(BREAK).next().map(str::len), Some(LONGEST_WORD));
+        assert!(
+            text.split(BREAK)
+                .skip(1)
+                .all(|rest| rest.len() == WORD_STEP)
+        );
+        let marks = "e\u{301}".repeat(50);
+        assert_eq!(fit(&marks), marks);
         assert_eq!(fit("a usual line, not broken"), "a usual line, not broken");
         assert_eq!(fit("a\u{0}b\tc"), "ab c");
     }
@@ -352,7 +366,7 @@ mod tests {
         #[test]
         fn cut_loses_nothing(text in "[a-z é漢\u{1F600}]{0,200}", most in 4_usize..40) {
             let portions = cut(&text, most);
-            prop_assert_eq!(portions.concat(), text);
+            prop_assert_eq!(portions.concat(), text.as_str());
             prop_assert!(portions.iter().all(|p| p.len() <= most));
         }
     }
