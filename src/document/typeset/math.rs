@@ -5,12 +5,13 @@
 //! nested deeper than [`NEST`] is set as a row of its leaves.
 
 use typst::foundations::{Content, NativeElement, SymbolElem, Value};
-use typst::layout::{Abs, BoxElem, Em, HElem, HideElem, Length, Rel, Sides};
+use typst::layout::{Abs, AlignElem, Alignment, BoxElem, Em, HElem, HideElem, Length, Rel, Sides};
 use typst::math::{
     Accent, AccentElem, AttachElem, CancelElem, DelimiterPair, EquationElem, FracElem, LimitsElem,
     LrElem, MatElem, OpElem, OverbraceElem, OverlineElem, PrimesElem, RootElem, UnderbraceElem,
     UnderlineElem,
 };
+use typst::model::ParElem;
 use typst::syntax::Span;
 use typst::text::TextElem;
 use typst::visualize::{Color, Stroke};
@@ -24,27 +25,61 @@ const NEST: usize = 24;
 /// Width of a formula's sign in em, on average, for the guess whether it fits its line.
 const SIGN: f64 = 0.55;
 /// The smallest size of a formula that does not fit, and the text's size that widths are guessed by.
-const SMALLEST: f64 = 0.5;
+const SMALLEST: f64 = 0.6;
 const TEXT_PT: f64 = 11.0;
+
+/// Where a part of a formula stands.
+#[derive(Clone, Copy)]
+struct At {
+    span: Span,
+    /// In a script or a limit, which are small.
+    script: bool,
+}
+
+impl At {
+    fn text(span: Span) -> Self {
+        Self {
+            span,
+            script: false,
+        }
+    }
+
+    fn script(self) -> Self {
+        Self {
+            script: true,
+            ..self
+        }
+    }
+}
 
 /// A formula on a line of its own, made smaller where it seems wider than `width` points.
 pub fn block(formula: &Math, span: Span, width: f64) -> Block {
     let fits = width / (signs(formula, 0) * SIGN * TEXT_PT);
-    let equation = EquationElem::new(content(formula, span, 0))
-        .with_block(true)
-        .pack()
-        .spanned(span);
-    let equation = if fits < 1.0 {
-        sized(equation, fits.max(SMALLEST))
+    let body = content(formula, At::text(span), 0);
+    let equation = if fits < SMALLEST {
+        // In a line, typst breaks a formula at its operators.
+        let body = typst::math::display(body, false);
+        let line = EquationElem::new(body)
+            .with_block(false)
+            .pack()
+            .spanned(span);
+        let line = ParElem::new(sized(line, SMALLEST)).pack();
+        AlignElem::new(line)
+            .with_alignment(Alignment::CENTER)
+            .pack()
     } else {
-        equation
+        let equation = EquationElem::new(body)
+            .with_block(true)
+            .pack()
+            .spanned(span);
+        sized(equation, fits.min(1.0))
     };
     Block::new(equation, leaves(formula))
 }
 
 /// A formula in a line, with its weight.
 pub fn inline(formula: &Math, span: Span) -> (Content, usize) {
-    let body = content(formula, span, 0);
+    let body = content(formula, At::text(span), 0);
     let equation = EquationElem::new(body).with_block(false).pack();
     (equation.spanned(span), leaves(formula))
 }
@@ -89,41 +124,41 @@ fn signs(math: &Math, depth: usize) -> f64 {
     }
 }
 
-fn content(math: &Math, span: Span, depth: usize) -> Content {
+fn content(math: &Math, at: At, depth: usize) -> Content {
     if depth > NEST {
         let mut row = Vec::new();
-        text::math_text(math, &mut |text| row.push(word(text, span)), 0);
+        text::math_text(math, &mut |text| row.push(word(text, at)), 0);
         return Content::sequence(row);
     }
-    let of = |math: &Math| content(math, span, depth + 1);
+    let of = |math: &Math| content(math, at, depth + 1);
     match math {
-        Math::Row(row) => sequence(row, span, depth),
-        Math::Identifier { text, style } => identifier(text, *style, span),
-        Math::Number(text) => word(text, span),
-        Math::Operator { text, .. } => operator(text, span),
-        Math::Text(text) => TextElem::packed(text::fit(text)).spanned(span),
+        Math::Row(row) => sequence(row, at, depth),
+        Math::Identifier { text, style } => identifier(text, *style, at),
+        Math::Number(text) => word(text, at),
+        Math::Operator { text, .. } => operator(text, at),
+        Math::Text(text) => TextElem::packed(text::fit(text)).spanned(at.span),
         Math::Space => HElem::new(Em::new(0.22).into()).pack(),
         Math::Fraction { over, under, bar } => {
             if *bar {
-                FracElem::new(of(over), of(under)).pack().spanned(span)
+                FracElem::new(of(over), of(under)).pack().spanned(at.span)
             } else {
-                matrix(vec![vec![of(over)], vec![of(under)]], span)
+                matrix(vec![vec![of(over)], vec![of(under)]], at)
             }
         }
         Math::Root { of: inner, degree } => RootElem::new(of(inner))
             .with_index(degree.as_ref().map(|degree| of(degree)))
             .pack()
-            .spanned(span),
+            .spanned(at.span),
         Math::Scripts { base, sub, sup } => {
             let sup = sup.as_ref().map(|sup| match primes(sup) {
-                Some(count) => PrimesElem::new(count).pack().spanned(span),
-                None => of(sup),
+                Some(count) => PrimesElem::new(count).pack().spanned(at.span),
+                None => content(sup, at.script(), depth + 1),
             });
             AttachElem::new(of(base))
                 .with_tr(sup)
-                .with_br(sub.as_ref().map(|sub| of(sub)))
+                .with_br(sub.as_ref().map(|sub| content(sub, at.script(), depth + 1)))
                 .pack()
-                .spanned(span)
+                .spanned(at.span)
         }
         Math::Limits {
             base,
@@ -135,7 +170,7 @@ fn content(math: &Math, span: Span, depth: usize) -> Content {
             under.as_deref(),
             over.as_deref(),
             *accent,
-            span,
+            at,
             depth,
         ),
         Math::Table(rows) => {
@@ -145,19 +180,21 @@ fn content(math: &Math, span: Span, depth: usize) -> Content {
                 row.resize(columns, Content::empty());
                 row
             });
-            matrix(rows.collect(), span)
+            matrix(rows.collect(), at)
         }
         Math::Fenced { open, close, inner } => {
-            let sides = [operator(open, span), of(inner), operator(close, span)];
-            LrElem::new(Content::sequence(sides)).pack().spanned(span)
+            let sides = [operator(open, at), of(inner), operator(close, at)];
+            LrElem::new(Content::sequence(sides))
+                .pack()
+                .spanned(at.span)
         }
-        Math::Enclosed { how, inner } => enclosed(how, of(inner), span),
+        Math::Enclosed { how, inner } => enclosed(how, of(inner), at),
         Math::Phantom(inner) => HideElem::new(of(inner)).pack(),
     }
 }
 
 /// A row, in which brackets that grow find their partners.
-fn sequence(row: &[Math], span: Span, depth: usize) -> Content {
+fn sequence(row: &[Math], at: At, depth: usize) -> Content {
     // Brackets that are open, with what has come since.
     let mut open: Vec<(&str, Vec<Content>)> = Vec::new();
     let mut bottom: Vec<Content> = Vec::new();
@@ -166,7 +203,7 @@ fn sequence(row: &[Math], span: Span, depth: usize) -> Content {
             Math::Operator { text, stretchy } if *stretchy => Some(text.as_str()),
             _ => None,
         };
-        let made = content(math, span, depth + 1);
+        let made = content(math, at, depth + 1);
         let closes = grows.is_some_and(|text| {
             open.last()
                 .is_some_and(|(bracket, _)| partner(bracket) == Some(text))
@@ -174,7 +211,9 @@ fn sequence(row: &[Math], span: Span, depth: usize) -> Content {
         if closes {
             if let Some((_, mut inner)) = open.pop() {
                 inner.push(made);
-                let pair = LrElem::new(Content::sequence(inner)).pack().spanned(span);
+                let pair = LrElem::new(Content::sequence(inner))
+                    .pack()
+                    .spanned(at.span);
                 open.last_mut()
                     .map_or(&mut bottom, |(_, row)| row)
                     .push(pair);
@@ -189,7 +228,9 @@ fn sequence(row: &[Math], span: Span, depth: usize) -> Content {
     }
     // What was never closed grows with the rest of its row.
     while let Some((_, inner)) = open.pop() {
-        let rest = LrElem::new(Content::sequence(inner)).pack().spanned(span);
+        let rest = LrElem::new(Content::sequence(inner))
+            .pack()
+            .spanned(at.span);
         open.last_mut()
             .map_or(&mut bottom, |(_, row)| row)
             .push(rest);
@@ -213,18 +254,18 @@ fn partner(open: &str) -> Option<&'static str> {
 }
 
 /// One letter is a symbol, which typst sets in italics; several are a word.
-fn identifier(text: &str, style: Style, span: Span) -> Content {
+fn identifier(text: &str, style: Style, at: At) -> Content {
     let text = text::fit(text);
     let several = text.chars().count() > 1;
     let plain = if several {
-        TextElem::packed(text).spanned(span)
+        TextElem::packed(text).spanned(at.span)
     } else {
-        symbol(&text, span)
+        symbol(&text, at)
     };
     match style {
         Style::Italic if several => plain,
         Style::Italic => plain,
-        Style::Upright if several => OpElem::new(plain).pack().spanned(span),
+        Style::Upright if several => OpElem::new(plain).pack().spanned(at.span),
         Style::Upright => plain.set(EquationElem::italic, Some(false)),
         Style::Bold => plain
             .set(EquationElem::bold, true)
@@ -240,15 +281,15 @@ fn identifier(text: &str, style: Style, span: Span) -> Content {
     }
 }
 
-fn word(text: &str, span: Span) -> Content {
-    TextElem::packed(text::fit(text)).spanned(span)
+fn word(text: &str, at: At) -> Content {
+    TextElem::packed(text::fit(text)).spanned(at.span)
 }
 
-fn operator(text: &str, span: Span) -> Content {
+fn operator(text: &str, at: At) -> Content {
     let text = text::fit(text);
     let text = text.trim();
     if text.chars().count() > 1 && text.chars().all(char::is_alphabetic) {
-        return OpElem::new(word(text, span)).pack().spanned(span);
+        return OpElem::new(word(text, at)).pack().spanned(at.span);
     }
     // Invisible times, function application, separators: room, if any, comes from their class.
     let shown = text
@@ -259,17 +300,17 @@ fn operator(text: &str, span: Span) -> Content {
         .map(|c| {
             // MathML writes a minus as a hyphen.
             let c = if c == '-' { '−' } else { c };
-            symbol(c.encode_utf8(&mut buffer), span)
+            symbol(c.encode_utf8(&mut buffer), at)
         })
         .collect();
     Content::sequence(signs)
 }
 
-fn symbol(text: &str, span: Span) -> Content {
+fn symbol(text: &str, at: At) -> Content {
     if text.is_empty() {
         return Content::empty();
     }
-    SymbolElem::packed(text).spanned(span)
+    SymbolElem::packed(text).spanned(at.span)
 }
 
 /// How many primes a superscript is, if it is nothing else.
@@ -295,7 +336,7 @@ fn limits(
     under: Option<&Math>,
     over: Option<&Math>,
     accent: bool,
-    span: Span,
+    at: At,
     depth: usize,
 ) -> Content {
     let sign = |math: Option<&Math>| match math {
@@ -307,47 +348,57 @@ fn limits(
     let mut under = under;
     let mut over = over;
     match above.as_str() {
-        "⏞" => (base, over) = (OverbraceElem::new(base).pack().spanned(span), None),
+        "⏞" => (base, over) = (OverbraceElem::new(base).pack().spanned(at.span), None),
         "¯" | "‾" | "_" | "―" | "\u{304}" | "\u{305}" => {
-            (base, over) = (OverlineElem::new(base).pack().spanned(span), None);
+            (base, over) = (OverlineElem::new(base).pack().spanned(at.span), None);
         }
         _ if accent => {
             if let Some(accent) = Accent::normalize(&above).filter(|accent| !accent.is_bottom()) {
-                base = AccentElem::new(base, accent).pack().spanned(span);
+                base = AccentElem::new(base, accent).pack().spanned(at.span);
                 over = None;
             }
         }
         _ => {}
     }
     match below.as_str() {
-        "⏟" => (base, under) = (UnderbraceElem::new(base).pack().spanned(span), None),
+        "⏟" => (base, under) = (UnderbraceElem::new(base).pack().spanned(at.span), None),
         "_" | "‾" | "¯" | "\u{332}" => {
-            (base, under) = (UnderlineElem::new(base).pack().spanned(span), None);
+            (base, under) = (UnderlineElem::new(base).pack().spanned(at.span), None);
         }
         _ => {}
     }
     if under.is_none() && over.is_none() {
         return base;
     }
-    AttachElem::new(LimitsElem::new(base).pack().spanned(span))
-        .with_t(over.map(|math| content(math, span, depth + 1)))
-        .with_b(under.map(|math| content(math, span, depth + 1)))
+    AttachElem::new(LimitsElem::new(base).pack().spanned(at.span))
+        .with_t(over.map(|math| content(math, at.script(), depth + 1)))
+        .with_b(under.map(|math| content(math, at.script(), depth + 1)))
         .pack()
-        .spanned(span)
+        .spanned(at.span)
 }
 
 /// Rows without brackets of their own.
-fn matrix(rows: Vec<Vec<Content>>, span: Span) -> Content {
+fn matrix(rows: Vec<Vec<Content>>, at: At) -> Content {
     let bare: Option<DelimiterPair> = Value::None.cast().ok();
+    // typst sets cells like denominators, smaller at each level; MathML does not.
+    let rows = if at.script {
+        rows
+    } else {
+        let row = |row: Vec<Content>| {
+            let cells = row.into_iter();
+            cells.map(|cell| typst::math::inline(cell, false)).collect()
+        };
+        rows.into_iter().map(row).collect()
+    };
     let mut matrix = MatElem::new(rows);
     if let Some(bare) = bare {
         matrix = matrix.with_delim(bare);
     }
-    matrix.pack().spanned(span)
+    matrix.pack().spanned(at.span)
 }
 
 /// MathML's `menclose`: strokes and boxes; other notations leave the content bare.
-fn enclosed(how: &str, inner: Content, span: Span) -> Content {
+fn enclosed(how: &str, inner: Content, at: At) -> Content {
     let has = |what: &str| how.split_whitespace().any(|word| word == what);
     if has("box") || has("roundedbox") || has("circle") {
         let stroke = Stroke::from_pair(Color::BLACK, Abs::pt(0.5).into());
@@ -358,7 +409,7 @@ fn enclosed(how: &str, inner: Content, span: Span) -> Content {
             .with_stroke(Sides::splat(Some(Some(stroke))))
             .with_body(Some(body))
             .pack()
-            .spanned(span);
+            .spanned(at.span);
     }
     let up = has("updiagonalstrike") || has("horizontalstrike");
     let down = has("downdiagonalstrike");
@@ -367,16 +418,16 @@ fn enclosed(how: &str, inner: Content, span: Span) -> Content {
             .with_cross(up && down)
             .with_inverted(down && !up)
             .pack()
-            .spanned(span);
+            .spanned(at.span);
     }
     if has("top") {
-        return OverlineElem::new(inner).pack().spanned(span);
+        return OverlineElem::new(inner).pack().spanned(at.span);
     }
     if has("bottom") {
-        return UnderlineElem::new(inner).pack().spanned(span);
+        return UnderlineElem::new(inner).pack().spanned(at.span);
     }
     if has("radical") {
-        return RootElem::new(inner).pack().spanned(span);
+        return RootElem::new(inner).pack().spanned(at.span);
     }
     inner
 }

@@ -697,3 +697,19 @@ fn a_long_chapter_is_laid_out_in_portions() {
     assert!(pieces.is_sorted());
     assert!(pieces.windows(2).all(|w| w[0] != w[1]));
 }
+
+#[test]
+fn a_wide_formula_stays_on_the_page() {
+    let mut row = Vec::new();
+    for n in 0..60 {
+        row.extend([
+            identifier("x"),
+            sign("+", false),
+            number(&n.to_string()),
+            sign("=", false),
+        ]);
+    }
+    let typeset = set(&[chapter(vec![Piece::Formula(Math::Row(row))])]);
+    let at = typeset.pages[0].blocks[0].at;
+    assert!(at.x1 >= 95 && at.x2 <= 905, "{at:?}");
+}
