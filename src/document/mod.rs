@@ -3,14 +3,18 @@
 //! [`Child`] is the agent's side, [`worker`] the child's; between them [`protocol`] over pipes.
 //! A child locks itself in before the document is parsed ([`sandbox`]) and dies with the agent.
 
+mod book;
 mod child;
 pub mod epub;
 pub mod flow;
+pub mod markdown;
 pub mod place;
 pub mod protocol;
 pub mod sandbox;
 mod spaces;
+pub mod typeset;
 pub mod worker;
+pub mod xhtml;
 
 pub use child::{Child, DocumentError, Opened, Saving};
 pub use protocol::Part;
