@@ -3,6 +3,8 @@
 //! The child knows the book; here its answers are put in order. A child that dies over them is
 //! counted and replaced as over a page.
 
+use std::sync::Arc;
+
 use tokio::task::block_in_place;
 
 use super::pages::Leaf;
@@ -13,13 +15,24 @@ use crate::output::markdown;
 use crate::output::stage::Stage;
 use crate::page::{PageStatus, Reading, Role};
 
+/// Asks a child until there is an answer, or it has died too often.
+macro_rules! asked {
+    ($work:ident, $child:ident, $asking:expr) => {
+        loop {
+            match $asking.await {
+                Ok(answer) => break answer,
+                Err(fault) => $work.replace($child, fault).await?,
+            }
+        }
+    };
+}
+
 impl Work<'_> {
     /// The reading of a page: the ledger's, or the book's own.
     pub(super) async fn reading(&mut self, child: &mut Child, page: u32) -> Result<Reading, Halt> {
         match &self.book {
             Some(book) if !book.is_read(page) => {
-                self.asked(child, async |child| child.reading(page).await)
-                    .await
+                Ok(asked!(self, child, child.reading(page)))
             }
             _ => self.kept(Leaf::Page(page)),
         }
@@ -33,7 +46,8 @@ impl Work<'_> {
         page: u32,
         reading: &Reading,
     ) -> Result<String, Halt> {
-        let settings = &self.config.output;
+        let config = Arc::clone(&self.config);
+        let settings = &config.output;
         let chapter = self.book.as_ref().and_then(|book| {
             let chapters = book.chapters.iter().enumerate();
             chapters.into_iter().find(|(_, c)| c.has(page))
@@ -46,7 +60,7 @@ impl Work<'_> {
         if chapter.read && !nothing {
             return Ok(markdown::page(reading, page, settings));
         }
-        let part = match self.config.epub.separator {
+        let part = match config.epub.separator {
             Separate::Page => Part::Page(page),
             Separate::Chapter if page == chapter.first_page => Part::Chapter(number as u32),
             Separate::Chapter => return Ok(String::new()),
@@ -58,9 +72,7 @@ impl Work<'_> {
                 read.push((picture, text));
             }
         }
-        let mut text = self
-            .asked(child, async |child| child.markdown(part, &read).await)
-            .await?;
+        let mut text = asked!(self, child, child.markdown(part, &read));
         if reading.status == PageStatus::Failed {
             text = format!("{}\n\n{text}", markdown::mark(reading, page));
         }
@@ -76,30 +88,18 @@ impl Work<'_> {
     ) -> Result<(), Halt> {
         let names = self.book.as_ref().map(|book| book.pictures.clone());
         for (picture, name) in names.into_iter().flatten().enumerate() {
-            let bytes = self
-                .asked(child, async |child| child.picture(picture as u32).await)
-                .await?;
+            let bytes = asked!(self, child, child.picture(picture as u32));
             block_in_place(|| stage.picture(&name, &bytes))?;
             self.ctx.beat();
         }
         Ok(())
     }
 
-    /// Asks until there is an answer, or the child has died too often.
-    async fn asked<T>(
-        &mut self,
-        child: &mut Child,
-        ask: impl AsyncFn(&mut Child) -> Result<T, DocumentError>,
-    ) -> Result<T, Halt> {
-        loop {
-            match ask(child).await {
-                Ok(answer) => return Ok(answer),
-                Err(e) => {
-                    self.excuse(e)?;
-                    (*child, _) = self.open().await?;
-                }
-            }
-        }
+    /// Takes a fault of the child, and a new child; not if it has died too often.
+    async fn replace(&mut self, child: &mut Child, fault: DocumentError) -> Result<(), Halt> {
+        self.excuse(fault)?;
+        (*child, _) = self.open().await?;
+        Ok(())
     }
 }
 

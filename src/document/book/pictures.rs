@@ -47,7 +47,7 @@ impl Gallery {
                 let Some(path) = &picture.path else {
                     return;
                 };
-                if gallery.numbers.contains_key(path) || !container.can_read(path) {
+                if gallery.numbers.contains_key(path) || container.read(path).is_err() {
                     return;
                 }
                 let name = free_name(path, &mut taken);
