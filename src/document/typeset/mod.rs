@@ -9,9 +9,11 @@
 
 mod boxes;
 mod embed;
+mod figures;
 mod fonts;
 mod inlines;
 mod layout;
+mod lists;
 mod math;
 mod parts;
 mod pictures;

@@ -21,8 +21,8 @@ pub trait Pictures {
 }
 
 /// Bytes of pictures after which further ones are made smaller: they are held until the PDF is
-/// written, and stand in it once more.
-const PLENTY: usize = 256 << 20;
+/// written, and stand in it and its parts once more (measured: four times their bytes).
+const PLENTY: usize = 192 << 20;
 /// Most bytes of an SVG.
 const MOST_SVG: usize = 16 << 20;
 /// CSS: 96 pixels an inch.

@@ -9,13 +9,10 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
 use typst::World;
-use typst::foundations::Packed;
 use typst::foundations::{Content, NativeElement, Smart};
-use typst::layout::Dir;
 use typst::layout::{
-    Abs, AlignElem, Alignment, BlockBody, BlockElem, BoxElem, Em, Fr, GridCell, GridChild,
-    GridElem, GridItem, HAlignment, Length, PadElem, PageElem, Ratio, Rel, Sides, Sizing, Spacing,
-    TrackSizings,
+    Abs, AlignElem, Alignment, BlockBody, BlockElem, Dir, Em, Length, PageElem, Ratio, Rel, Sides,
+    Spacing,
 };
 use typst::model::{HeadingElem, ParElem};
 use typst::syntax::Span;
@@ -26,10 +23,10 @@ use typst::visualize::{Color, LineElem, Stroke};
 
 use super::inlines::Look;
 use super::parts::{Part, Parts};
-use super::pictures::{Drawing, Pictures, Shelf};
+use super::pictures::{Pictures, Shelf};
 use super::world::BookWorld;
 use super::{Settings, fonts, math, text};
-use crate::document::flow::{Chapter, Definition, Inline, Picture, Piece};
+use crate::document::flow::{Chapter, Inline, Picture, Piece};
 
 /// Containers (lists, quotes, notes, tables) that may stand in each other.
 pub const NEST: usize = 8;
@@ -39,7 +36,7 @@ pub const PARAGRAPH: usize = 8_000;
 const CODE_LINES: usize = 40;
 
 /// The width of a block that takes all there is.
-const FULL: Smart<Rel<Length>> = Smart::Custom(Rel {
+pub const FULL: Smart<Rel<Length>> = Smart::Custom(Rel {
     rel: Ratio::one(),
     abs: Length::zero(),
 });
@@ -84,7 +81,7 @@ pub struct Builder<'a> {
     pub shelf: Shelf<'a>,
     pub settings: &'a Settings,
     /// Text of the marks that refer to a note, by the note's id.
-    marks: HashMap<&'a str, &'a str>,
+    pub marks: HashMap<&'a str, &'a str>,
     right_to_left: bool,
     pub parts: Parts,
     faults: Vec<(usize, String)>,
@@ -236,13 +233,10 @@ impl<'a> Builder<'a> {
     }
 
     fn heading(&mut self, level: u8, text: &[Inline], place: Place) -> Vec<Block> {
-        let weight_of = |runs: &[(Content, usize)]| runs.iter().map(|(_, w)| w).sum();
-        let runs = self.runs(text, Look::default(), place);
-        if runs.is_empty() {
+        let (mut body, weight) = self.line(text, Look::default(), place);
+        if weight == 0 {
             return Vec::new();
         }
-        let weight: usize = weight_of(&runs);
-        let mut body = Content::sequence(runs.into_iter().map(|(content, _)| content));
         // typst's headings have 1.4, 1.2 and then 1 em.
         let more = match level {
             0 | 1 => 1.2,
@@ -283,128 +277,6 @@ impl<'a> Builder<'a> {
             }
             _ => content,
         }
-    }
-
-    fn list(&mut self, start: Option<i64>, items: &[Vec<Piece>], place: Place) -> Vec<Block> {
-        let loose = items.iter().any(|item| item.len() > 1);
-        let last = start.map(|s| s.saturating_add(items.len() as i64));
-        let digits = last.map_or(1, |last| last.to_string().len());
-        let width = if start.is_some() {
-            0.55 * (digits as f64 + 1.0)
-        } else {
-            0.9
-        };
-        let mut blocks = Vec::new();
-        for (index, item) in items.iter().enumerate() {
-            let marker = match start {
-                Some(start) => format!("{}.", start.saturating_add(index as i64)),
-                None => ["•", "–"][place.depth % 2].to_owned(),
-            };
-            let marker = TextElem::packed(marker).spanned(self.span());
-            blocks.extend(self.item(marker, width, item, loose, place));
-        }
-        blocks
-    }
-
-    /// A marker with what belongs to it beside it; `width` of the marker in em.
-    fn item(
-        &mut self,
-        marker: Content,
-        width: f64,
-        pieces: &[Piece],
-        loose: bool,
-        place: Place,
-    ) -> Vec<Block> {
-        if place.depth >= NEST {
-            let mut blocks = vec![Block::new(ParElem::new(marker).pack(), 1)];
-            blocks.extend(self.all(pieces, place.inner(0.0)));
-            return blocks;
-        }
-        let gap = 0.5;
-        let inner = place.inner((width + gap) * self.settings.text_size);
-        let (body, weight) = joined(self.all(pieces, inner));
-        let end = Smart::Custom(Alignment::H(HAlignment::End));
-        let cells = [GridCell::new(marker).with_align(end), GridCell::new(body)];
-        let columns = [
-            Sizing::Rel(Rel::from(Length::from(Em::new(width)))),
-            Sizing::Fr(Fr::one()),
-        ];
-        let grid = GridElem::new(
-            cells
-                .into_iter()
-                .map(|cell| GridChild::Item(GridItem::Cell(Packed::new(cell))))
-                .collect(),
-        )
-        .with_columns(TrackSizings(columns.into_iter().collect()))
-        .with_column_gutter(TrackSizings(
-            std::iter::once(Sizing::Rel(Rel::from(Length::from(Em::new(gap))))).collect(),
-        ))
-        .pack();
-        let content = if loose {
-            grid
-        } else {
-            spaced(grid, Em::new(0.62), Em::new(0.62))
-        };
-        vec![Block::new(content, weight)]
-    }
-
-    fn definitions(&mut self, definitions: &[Definition], place: Place) -> Vec<Block> {
-        let mut blocks = Vec::new();
-        for definition in definitions {
-            match definition {
-                Definition::Term(term) => {
-                    let look = Look {
-                        bold: true,
-                        ..Look::default()
-                    };
-                    let term = self.paragraph(term, look, place).into_iter().map(|block| {
-                        let content = spaced(block.content, Em::new(0.95), Em::new(0.62));
-                        Block::new(content, block.weight)
-                    });
-                    blocks.extend(term);
-                }
-                Definition::Meaning(pieces) => {
-                    let inset = Rel::from(Length::from(Em::new(1.6)));
-                    blocks.extend(self.padded(pieces, inset, place));
-                }
-            }
-        }
-        blocks
-    }
-
-    /// Pieces moved in from both sides, or from the start.
-    fn padded(&mut self, pieces: &[Piece], inset: Rel<Length>, place: Place) -> Vec<Block> {
-        if place.depth >= NEST {
-            return self.all(pieces, place.inner(0.0));
-        }
-        let inner = place.inner(3.2 * self.settings.text_size);
-        let blocks = self.all(pieces, inner);
-        blocks
-            .into_iter()
-            .map(|block| {
-                let padded = PadElem::new(block.content)
-                    .with_left(inset)
-                    .with_right(inset);
-                Block::new(padded.pack(), block.weight)
-            })
-            .collect()
-    }
-
-    fn note(&mut self, id: &str, pieces: &[Piece], place: Place) -> Vec<Block> {
-        let mark = self.marks.get(id).copied().unwrap_or_default().trim();
-        let mark = text::fit(mark);
-        let size = 0.88;
-        let blocks = if mark.is_empty() {
-            self.all(pieces, place.inner(0.0))
-        } else {
-            let width = 0.55 * (mark.chars().count() as f64 + 1.0);
-            let marker = TextElem::packed(mark).spanned(self.span());
-            self.item(marker, width.clamp(1.0, 4.0), pieces, true, place)
-        };
-        blocks
-            .into_iter()
-            .map(|block| Block::new(sized(block.content, size), block.weight))
-            .collect()
     }
 
     fn code(&mut self, code: &str) -> Vec<Block> {
@@ -455,98 +327,6 @@ impl<'a> Builder<'a> {
             blocks.push(Block::new(block, weight));
         }
         blocks
-    }
-
-    fn picture(&mut self, picture: &Picture, place: Place) -> Vec<Block> {
-        let drawn = self.labelled("image", |this| {
-            let height = (this.settings.page.1 - 2.0 * this.settings.margin.1) * 0.8;
-            this.drawn(picture, (place.width, height))
-        });
-        let caption = self.caption(&picture.caption, false, place);
-        let block = BlockElem::new()
-            .with_width(FULL)
-            .with_sticky(!caption.is_empty())
-            .with_body(Some(BlockBody::Content(
-                AlignElem::new(drawn)
-                    .with_alignment(Alignment::CENTER)
-                    .pack(),
-            )))
-            .pack();
-        let mut blocks = vec![Block::new(block, 1_000)];
-        blocks.extend(caption);
-        blocks
-    }
-
-    /// A caption; it stays with what follows where it stands above.
-    pub fn caption(&mut self, caption: &[Inline], above: bool, place: Place) -> Vec<Block> {
-        if caption.is_empty() {
-            return Vec::new();
-        }
-        let look = Look {
-            italic: true,
-            ..Look::default()
-        };
-        let blocks = self.labelled("figure_title", |this| this.paragraph(caption, look, place));
-        blocks
-            .into_iter()
-            .map(|block| {
-                let body = sized(block.content, 0.92);
-                let body = AlignElem::new(body)
-                    .with_alignment(Alignment::CENTER)
-                    .pack();
-                let content = BlockElem::new()
-                    .with_width(FULL)
-                    .with_sticky(above)
-                    .with_above(spacing(Em::new(0.8)))
-                    .with_below(spacing(Em::new(if above { 0.8 } else { 1.2 })))
-                    .with_body(Some(BlockBody::Content(body)))
-                    .pack();
-                Block::new(content, block.weight)
-            })
-            .collect()
-    }
-
-    /// A picture within `most`, or a framed note in its place.
-    pub fn drawn(&mut self, picture: &Picture, most: (f64, f64)) -> Content {
-        let drawing = match &picture.path {
-            Some(path) => {
-                let got = self.shelf.get(self.world, path);
-                got.map_err(|why| format!("{path} cannot be drawn: {why}"))
-            }
-            None => Err(String::new()),
-        };
-        match drawing {
-            Ok(drawing) => {
-                let size = Drawing::within(drawing.natural(), most);
-                let image = drawing.element(size, &picture.alt).spanned(self.span());
-                BoxElem::new().with_body(Some(image)).pack()
-            }
-            Err(why) => {
-                if !why.is_empty() {
-                    self.fault(why);
-                }
-                self.framed(picture)
-            }
-        }
-    }
-
-    /// What stands where a picture cannot be drawn.
-    fn framed(&self, picture: &Picture) -> Content {
-        let words = [
-            picture.alt.as_str(),
-            picture.path.as_deref().unwrap_or_default(),
-        ];
-        let words = words.into_iter().map(str::trim).find(|w| !w.is_empty());
-        let words: String = words.unwrap_or("picture").chars().take(2_000).collect();
-        let words = TextElem::packed(text::fit(&words)).spanned(self.span());
-        let inset = Some(Rel::from(Length::from(Em::new(0.5))));
-        let stroke = Stroke::from_pair(Color::BLACK, Abs::pt(0.5).into());
-        BoxElem::new()
-            .with_inset(Sides::splat(inset))
-            .with_stroke(Sides::splat(Some(Some(stroke))))
-            .with_body(Some(sized(words, 0.9)))
-            .pack()
-            .spanned(self.span())
     }
 }
 

@@ -165,6 +165,42 @@ fn measure_novel() {
 
 #[test]
 #[ignore = "a measurement: run alone, with --nocapture"]
+fn measure_a_shelf_of_novels() {
+    measure("10 MB of text", &novel(160, 62_500));
+}
+
+#[test]
+#[ignore = "a measurement: run alone, with --nocapture"]
+fn measure_pictures() {
+    let picture = |n: usize| Piece::Picture(picture(&format!("{n}.jpg"), ""));
+    let chapters: Vec<Chapter> = (0..300).map(|n| chapter(vec![picture(n)])).collect();
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_fn(1_600, 2_400, |x, y| {
+        image::Rgb([x as u8, y as u8, (x ^ y) as u8])
+    })
+    .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+    .unwrap();
+    let jpeg = jpeg.into_inner();
+    eprintln!("a picture has {} KB", jpeg.len() / 1024);
+    // Each differs, or all would be one.
+    let given = (0..300).map(|n: usize| {
+        let mut data = jpeg.clone();
+        data.extend_from_slice(&n.to_le_bytes());
+        (format!("{n}.jpg"), data)
+    });
+    let start = Instant::now();
+    let typeset = set_with(&chapters, Given(given.collect()));
+    eprintln!(
+        "300 pictures: {} pages, {:.1} s, peak {} MB, pdf {} KB",
+        typeset.pages.len(),
+        start.elapsed().as_secs_f64(),
+        peak(),
+        typeset.pdf.len() / 1024,
+    );
+}
+
+#[test]
+#[ignore = "a measurement: run alone, with --nocapture"]
 fn measure_one_chapter_novel() {
     measure("novel in one chapter", &novel(1, 2_500_000));
 }

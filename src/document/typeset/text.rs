@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use crate::document::flow::{Cell, Chapter, Definition, Inline, Math, Picture, Piece};
 
-/// Most characters of a book that is set at once: ten times a long novel. Frames of a page take
-/// some 100 bytes a character.
-const MAX_CHARACTERS: usize = 20_000_000;
+/// Most characters of a book that is set at once: six long novels of a thousand pages. Pages and PDF
+/// take some 80 bytes a character (measured: 10 million in 830 MB).
+const MAX_CHARACTERS: usize = 16_000_000;
 /// A word without a place to break is given places after so many characters: the longest words of a
 /// dictionary are left alone.
 const LONGEST_WORD: usize = 32;
