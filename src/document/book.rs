@@ -13,13 +13,15 @@ use std::rc::Rc;
 
 use self::pictures::Gallery;
 use super::epub::{self, BookError, Target};
-use super::flow::{Chapter, Inline, Piece, Picture};
+use super::flow::{Chapter, Inline, Picture, Piece};
 use super::markdown::{self, Written};
 use super::protocol::{Part, Reply};
 use super::typeset::{self, Placed, TypesetPage};
 use super::xhtml::{self, Sheet, Surroundings};
 use crate::config::{self, EpubText, ReadPictures};
-use crate::page::{Block, Book, BookChapter, ContentsEntry, ImageWish, PageImage, Reading, Rotation};
+use crate::page::{
+    Block, Book, BookChapter, ContentsEntry, ImageWish, PageImage, Reading, Rotation,
+};
 
 /// A book that is open.
 pub struct OpenBook {
@@ -90,8 +92,13 @@ impl OpenBook {
     pub fn reading(&self, page: u32) -> Option<Reading> {
         let page = self.pages.get(page as usize)?;
         let written = self.written.get(page.chapter)?;
+        // A caption is written with what it stands at.
+        let is_caption = |placed: &Placed| {
+            let other = |b: &&Placed| b.piece == placed.piece && b.label != placed.label;
+            placed.label == "figure_title" && page.blocks.iter().any(|b| other(&b))
+        };
         let content = |placed: &Placed| {
-            let begins = placed.first && !placed.inside;
+            let begins = placed.first && !placed.inside && !is_caption(placed);
             let text = begins.then(|| written.pieces.get(placed.piece)).flatten();
             text.cloned().unwrap_or_default()
         };
@@ -125,7 +132,10 @@ impl OpenBook {
                 let page = self.pages.get(number as usize)?;
                 let written = self.written.get(page.chapter)?;
                 let begun = page.blocks.iter().filter(|b| b.first && !b.inside);
-                let pieces = begun.filter_map(|b| written.pieces.get(b.piece));
+                let mut begun: Vec<usize> = begun.map(|b| b.piece).collect();
+                begun.sort_unstable();
+                begun.dedup();
+                let pieces = begun.iter().filter_map(|&piece| written.pieces.get(piece));
                 let mut texts: Vec<&str> = pieces.map(String::as_str).collect();
                 let next = self.pages.get(number as usize + 1);
                 if next.is_none_or(|next| next.chapter != page.chapter) {
@@ -168,47 +178,46 @@ fn chapters(container: &mut epub::Book) -> Result<Vec<Chapter>, Reply> {
     let spine = container.spine.clone();
     let mut out = Vec::with_capacity(spine.len());
     for item in spine {
-        let mut chapter = if item.media_type.starts_with("image/")
-            && item.media_type != "image/svg+xml"
-        {
-            let picture = Picture {
-                path: Some(item.path.clone()),
-                ..Picture::default()
+        let mut chapter =
+            if item.media_type.starts_with("image/") && item.media_type != "image/svg+xml" {
+                let picture = Picture {
+                    path: Some(item.path.clone()),
+                    ..Picture::default()
+                };
+                Chapter {
+                    pieces: vec![Piece::Picture(picture)],
+                    ..Chapter::default()
+                }
+            } else {
+                match container.read(&item.path) {
+                    Ok(bytes) => {
+                        let container = RefCell::new(&mut *container);
+                        let resolve = |href: &str| match names.resolve(&item.path, href)? {
+                            target @ Target::Inside { .. } => Some(target.link()),
+                            Target::Outside(_) => None,
+                        };
+                        let sheet = |path: &str| {
+                            if let Some(known) = sheets.borrow().get(path) {
+                                return known.clone();
+                            }
+                            let bytes = container.borrow_mut().read(path).ok();
+                            let sheet =
+                                bytes.map(|b| Rc::new(Sheet::parse(&String::from_utf8_lossy(&b))));
+                            sheets.borrow_mut().insert(path.to_owned(), sheet.clone());
+                            sheet
+                        };
+                        let around = Surroundings {
+                            resolve: &resolve,
+                            sheet: &sheet,
+                        };
+                        xhtml::chapter(&bytes, &item.path, &around)
+                    }
+                    Err(epub::ReadError::Machine(e)) => {
+                        return Err(Reply::Machine(format!("cannot be read: {e}")));
+                    }
+                    Err(e) => unreadable(&item.path, &e.to_string()),
+                }
             };
-            Chapter {
-                pieces: vec![Piece::Picture(picture)],
-                ..Chapter::default()
-            }
-        } else {
-            match container.read(&item.path) {
-                Ok(bytes) => {
-                    let container = RefCell::new(&mut *container);
-                    let resolve = |href: &str| match names.resolve(&item.path, href)? {
-                        target @ Target::Inside { .. } => Some(target.link()),
-                        Target::Outside(_) => None,
-                    };
-                    let sheet = |path: &str| {
-                        if let Some(known) = sheets.borrow().get(path) {
-                            return known.clone();
-                        }
-                        let bytes = container.borrow_mut().read(path).ok();
-                        let sheet = bytes
-                            .map(|b| Rc::new(Sheet::parse(&String::from_utf8_lossy(&b))));
-                        sheets.borrow_mut().insert(path.to_owned(), sheet.clone());
-                        sheet
-                    };
-                    let around = Surroundings {
-                        resolve: &resolve,
-                        sheet: &sheet,
-                    };
-                    xhtml::chapter(&bytes, &item.path, &around)
-                }
-                Err(epub::ReadError::Machine(e)) => {
-                    return Err(Reply::Machine(format!("cannot be read: {e}")));
-                }
-                Err(e) => unreadable(&item.path, &e.to_string()),
-            }
-        };
         chapter.path = item.path;
         chapter.aside = !item.linear;
         out.push(chapter);

@@ -74,6 +74,8 @@ impl Child {
             .arg("--memory-mb")
             .arg(config.memory_mb.to_string())
             .env_clear()
+            // typst lays out on a pool that has a thread for each core, unless it is told.
+            .env("RAYON_NUM_THREADS", "2")
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -9,11 +9,11 @@ use tokio::task::block_in_place;
 
 use super::pages::Leaf;
 use super::{Halt, Work};
-use crate::config::Separate;
+use crate::config::{EpubText, Separate};
 use crate::document::{Child, DocumentError, Part};
 use crate::output::markdown;
 use crate::output::stage::Stage;
-use crate::page::{PageStatus, Reading, Role};
+use crate::page::{Reading, Role};
 
 /// Asks a child until there is an answer, or it has died too often.
 macro_rules! asked {
@@ -31,9 +31,7 @@ impl Work<'_> {
     /// The reading of a page: the ledger's, or the book's own.
     pub(super) async fn reading(&mut self, child: &mut Child, page: u32) -> Result<Reading, Halt> {
         match &self.book {
-            Some(book) if !book.is_read(page) => {
-                Ok(asked!(self, child, child.reading(page)))
-            }
+            Some(book) if !book.is_read(page) => Ok(asked!(self, child, child.reading(page))),
             _ => self.kept(Leaf::Page(page)),
         }
     }
@@ -55,10 +53,17 @@ impl Work<'_> {
         let Some((number, chapter)) = chapter else {
             return Ok(markdown::page(reading, page, settings));
         };
-        // A picture in which nothing was read is shown as the book has it.
-        let nothing = matches!(reading.status, PageStatus::Blank | PageStatus::Failed);
-        if chapter.read && !nothing {
+        if config.epub.text == EpubText::Ocr {
             return Ok(markdown::page(reading, page, settings));
+        }
+        if chapter.read {
+            // The picture is shown as the book has it, in place of crops of it.
+            let picture = asked!(self, child, child.markdown(Part::Page(page), &[]));
+            let read = markdown::page(&without_figures(reading), page, settings);
+            return Ok(match picture.as_str() {
+                "" => read,
+                picture => format!("{picture}\n\n{read}"),
+            });
         }
         let part = match config.epub.separator {
             Separate::Page => Part::Page(page),
@@ -73,9 +78,6 @@ impl Work<'_> {
             }
         }
         let mut text = asked!(self, child, child.markdown(part, &read));
-        if reading.status == PageStatus::Failed {
-            text = format!("{}\n\n{text}", markdown::mark(reading, page));
-        }
         markdown::separate(&mut text, settings);
         Ok(text)
     }
@@ -101,6 +103,19 @@ impl Work<'_> {
         (*child, _) = self.open().await?;
         Ok(())
     }
+}
+
+/// A reading of a page that is one picture, for beside that picture.
+fn without_figures(reading: &Reading) -> Reading {
+    let mut reading = reading.clone();
+    reading.blocks.retain_mut(|block| {
+        let figure = block.role() == Role::Figure;
+        if figure {
+            block.label = "text".into();
+        }
+        !figure || !block.content.trim().is_empty()
+    });
+    reading
 }
 
 /// What was read in a picture within the text.

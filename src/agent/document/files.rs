@@ -129,7 +129,13 @@ mod tests {
         )
         .unwrap();
         std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
-        let mut child = Child::spawn(&script, Path::new("none"), &config::Pdf::default(), &config::Epub::default()).unwrap();
+        let mut child = Child::spawn(
+            &script,
+            Path::new("none"),
+            &config::Pdf::default(),
+            &config::Epub::default(),
+        )
+        .unwrap();
 
         let stage =
             Stage::create(dir.path(), 1, OsStr::new("a"), &config::Output::default()).unwrap();

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::{JoinError, JoinSet, block_in_place};
 
 use super::{Halt, WINDOW, Work};
+use crate::config::EpubText;
 use crate::document::Child;
 use crate::engine::{Cancel, ReadError, ReadTask};
 use crate::observe::event;
@@ -33,8 +34,13 @@ impl Leaf {
         };
         let read = book.chapters.iter().filter(|c| c.read);
         let read = read.flat_map(|c| c.first_page..c.first_page + c.pages);
-        let within = book.chapters.iter().flat_map(|c| c.read_pictures.iter().copied());
-        read.map(Self::Page).chain(within.map(Self::Picture)).collect()
+        let within = book
+            .chapters
+            .iter()
+            .flat_map(|c| c.read_pictures.iter().copied());
+        read.map(Self::Page)
+            .chain(within.map(Self::Picture))
+            .collect()
     }
 
     /// Its number in the ledger: pictures come behind the `pages` pages.
@@ -59,10 +65,12 @@ impl Work<'_> {
         if !kept.is_empty() {
             event::resumed(&self.job.source, kept.len());
         }
-        let unread = leaves.iter().filter(|l| {
-            matches!(l, Leaf::Page(_)) && kept.binary_search(&l.key(pages)).is_err()
-        });
-        self.ctx.progress.opened(pages, pages as usize - unread.count());
+        let unread = leaves
+            .iter()
+            .filter(|l| matches!(l, Leaf::Page(_)) && kept.binary_search(&l.key(pages)).is_err());
+        self.ctx
+            .progress
+            .opened(pages, pages as usize - unread.count());
         if let Some(book) = &self.book {
             let ready = (0..pages).filter(|&page| !book.is_read(page)).count();
             self.reached.counts.ok += ready as u32;
@@ -91,7 +99,8 @@ impl Work<'_> {
                 let reading = self.kept(leaf)?;
                 self.reached.counts.add(reading.status);
                 // Pictures of an earlier attempt were never published: they are cut again.
-                if reading.blocks.iter().any(|b| b.role() == Role::Figure)
+                if self.crops(page)
+                    && reading.blocks.iter().any(|b| b.role() == Role::Figure)
                     && let Ok(image) = self.image(child, leaf).await?
                 {
                     block_in_place(|| stage.pictures(&reading, page, &image))?;
@@ -193,7 +202,9 @@ impl Work<'_> {
             Err(ReadError::Machine(why)) => return Err(Halt::Machine(why)),
             Err(ReadError::Cancelled) => return Err(Halt::Stopped),
         };
-        if let Leaf::Page(page) = flight.leaf {
+        if let Leaf::Page(page) = flight.leaf
+            && self.crops(page)
+        {
             block_in_place(|| stage.pictures(&reading, page, &flight.image))?;
         }
         self.keep(flight.leaf, &reading)
@@ -236,6 +247,14 @@ impl Work<'_> {
             .ok_or_else(|| Halt::Machine(format!("the ledger has lost the reading of {leaf:?}")))
     }
 
+    /// Whether figures are cut out of a page: not where the page is a picture that a book has.
+    fn crops(&self, page: u32) -> bool {
+        match &self.book {
+            Some(book) => self.config.epub.text == EpubText::Ocr && book.is_read(page),
+            None => true,
+        }
+    }
+
     /// The reading settings under which readings are kept: of a book also how it becomes pages.
     fn settings(&self) -> String {
         let settings = &self.identity().settings_digest;
@@ -244,7 +263,10 @@ impl Work<'_> {
         }
         let epub = &self.config.epub;
         let version = env!("CARGO_PKG_VERSION");
-        format!("{settings} epub {version} {:?} {:?}", epub.text, epub.read_pictures)
+        format!(
+            "{settings} epub {version} {:?} {:?}",
+            epub.text, epub.read_pictures
+        )
     }
 }
 

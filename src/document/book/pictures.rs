@@ -82,7 +82,9 @@ impl Gallery {
         each(&chapter.pieces, &mut |picture| {
             let path = picture.path.as_deref().unwrap_or_default();
             if let Some(&number) = self.numbers.get(path)
-                && container.media_type(path).is_some_and(|t| DECODED.contains(&t))
+                && container
+                    .media_type(path)
+                    .is_some_and(|t| DECODED.contains(&t))
                 && !out.contains(&number)
             {
                 out.push(number);
@@ -99,7 +101,10 @@ fn free_name(path: &str, taken: &mut HashSet<String>) -> String {
     const MOST: usize = 100;
     let name = path.rsplit('/').next().unwrap_or_default();
     let kept = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let name: String = name.chars().map(|c| if kept(c) { c } else { '_' }).collect();
+    let name: String = name
+        .chars()
+        .map(|c| if kept(c) { c } else { '_' })
+        .collect();
     let name = name.trim_start_matches('.');
     let (stem, ending) = match name.rsplit_once('.') {
         Some((stem, ending)) if !stem.is_empty() => (stem, format!(".{ending}")),
@@ -113,11 +118,17 @@ fn free_name(path: &str, taken: &mut HashSet<String>) -> String {
         text[..end].to_owned()
     };
     let (stem, ending) = (short(stem, MOST), short(&ending, 16));
-    let stem = if stem.is_empty() { "picture".to_owned() } else { stem };
+    let stem = if stem.is_empty() {
+        "picture".to_owned()
+    } else {
+        stem
+    };
     // Crops of pages are called by two numbers.
     let mut name = format!("{stem}{ending}");
     let mut number = 1;
-    let crop = stem.split_once('_').is_some_and(|(a, b)| digits(a) && digits(b));
+    let crop = stem
+        .split_once('_')
+        .is_some_and(|(a, b)| digits(a) && digits(b));
     while crop && number == 1 || !taken.insert(name.to_lowercase()) {
         number += 1;
         name = format!("{stem}-{number}{ending}");
@@ -222,7 +233,9 @@ pub fn image(bytes: &[u8], wish: ImageWish) -> Result<PageImage, String> {
     let mut decoder = reader.into_decoder().map_err(no)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) * 4 > MAX_BYTES {
-        return Err(format!("the picture has {width} x {height} pixels, too many"));
+        return Err(format!(
+            "the picture has {width} x {height} pixels, too many"
+        ));
     }
     let orientation = decoder.orientation().map_err(no)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(no)?;
@@ -275,7 +288,10 @@ mod tests {
                 items: vec![vec![Piece::Paragraph(vec![Inline::Picture(picture("b"))])]],
             },
         ];
-        say(&mut pieces, &HashMap::from([("b", "one\n\ntwo"), ("c", "three")]));
+        say(
+            &mut pieces,
+            &HashMap::from([("b", "one\n\ntwo"), ("c", "three")]),
+        );
         let Piece::List { items, .. } = &pieces[1] else {
             panic!("{pieces:?}");
         };
