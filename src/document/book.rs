@@ -99,8 +99,9 @@ impl OpenBook {
         };
         let content = |placed: &Placed| {
             let begins = placed.first && !placed.inside && !is_caption(placed);
-            let text = begins.then(|| written.pieces.get(placed.piece)).flatten();
-            text.cloned().unwrap_or_default()
+            let moved = written.moved.get(&placed.piece);
+            let text = moved.or_else(|| written.pieces.get(placed.piece));
+            text.filter(|_| begins).cloned().unwrap_or_default()
         };
         let blocks = page.blocks.iter().map(|placed| Block {
             label: placed.label.into(),

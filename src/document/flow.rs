@@ -21,7 +21,10 @@ pub struct Chapter {
 impl Chapter {
     /// The picture of a chapter that is nothing but one picture: a scan, a comic, a cover.
     pub fn only_picture(&self) -> Option<&Picture> {
-        let mut pictures = self.pieces.iter().filter(|p| !matches!(p, Piece::PageBreak(_)));
+        let mut pictures = self
+            .pieces
+            .iter()
+            .filter(|p| !matches!(p, Piece::PageBreak(_)));
         match (pictures.next(), pictures.next()) {
             (Some(Piece::Picture(picture)), None) if picture.caption.is_empty() => Some(picture),
             _ => None,

@@ -135,12 +135,10 @@ pub fn serve(
                     None => (no_book(), Vec::new()),
                 }
             }
-            Request::Picture { picture } => {
-                match book.as_mut().and_then(|b| b.picture(picture)) {
-                    Some(bytes) => (Reply::Picture, bytes),
-                    None => (no_book(), Vec::new()),
-                }
-            }
+            Request::Picture { picture } => match book.as_mut().and_then(|b| b.picture(picture)) {
+                Some(bytes) => (Reply::Picture, bytes),
+                None => (no_book(), Vec::new()),
+            },
             Request::RenderPicture { picture, wish } => {
                 let image = book
                     .as_mut()
