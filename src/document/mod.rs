@@ -4,11 +4,14 @@
 //! A child locks itself in before the document is parsed ([`sandbox`]) and dies with the agent.
 
 mod child;
+pub mod flow;
+pub mod markdown;
 pub mod place;
 pub mod protocol;
 pub mod sandbox;
 mod spaces;
 pub mod worker;
+pub mod xhtml;
 
 pub use child::{Child, DocumentError, Opened};
 
