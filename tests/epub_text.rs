@@ -7,11 +7,12 @@
 //! it. Both are compared character by character after white space is folded. Notes that are moved
 //! to their marks are left out on both sides and compared on their own.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use dropleaf::document::flow::Chapter;
 use dropleaf::document::{markdown, xhtml};
+use proptest::prelude::*;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 /// What is counted on both sides.
@@ -150,13 +151,22 @@ fn value<'a>(attributes: &'a [(&str, String)], name: &str) -> &'a str {
 }
 
 /// Targets of the note marks of a file, by fragment.
-fn targets(file: &str) -> HashSet<String> {
-    let mut found = HashSet::new();
+fn targets(file: &str) -> HashMap<String, String> {
+    let mut found: HashMap<String, String> = HashMap::new();
+    let mut within = None;
     for event in events(file) {
+        if let (Event5::Text(text), Some(id)) = (&event, &within) {
+            let label = text.trim().trim_matches(['[', ']', '.', '(', ')']);
+            found.entry(String::clone(id)).and_modify(|t| if t.is_empty() { t.push_str(label) });
+        }
+        if let Event5::End("a") = event {
+            within = None;
+        }
         if let Event5::Start { name: "a", attributes, .. } = event {
             let kind = value(&attributes, "epub:type");
             if kind.contains("noteref") || kind.contains("annoref") || value(&attributes, "role") == "doc-noteref" {
-                found.extend(value(&attributes, "href").split_once('#').map(|(_, f)| f.to_owned()));
+                within = value(&attributes, "href").split_once('#').map(|(_, f)| f.to_owned());
+                found.extend(within.clone().filter(|id| !found.contains_key(id)).map(|id| (id, String::new())));
             }
         }
     }
@@ -173,15 +183,18 @@ enum Mode {
     Note,
     /// A mark: gone if it is short, else text.
     Mark(usize),
+    /// A link in a note: gone if it is an arrow or says what the mark does.
+    Back(usize),
 }
 
 /// What a file shows. `hides` are words of `class` that its stylesheet hides.
-fn shown(file: &str, hides: &[&str], targets: &HashSet<String>) -> Shown {
+fn shown(file: &str, hides: &[&str], targets: &HashMap<String, String>) -> Shown {
     let mut shown = Shown::default();
     let mut open: Vec<(&str, Mode)> = Vec::new();
-    let mut note: Option<(usize, String)> = None;
+    let mut note: Option<(usize, String, String)> = None;
     for event in events(file) {
         let mode = open.last().map_or(Mode::Gone, |(_, mode)| *mode);
+        let quotes = |open: &[(&str, Mode)]| open.iter().filter(|(name, _)| *name == "q").count();
         match event {
             Event5::Start { name, attributes, empty } => {
                 let kind = value(&attributes, "epub:type").to_owned() + " " + value(&attributes, "role");
@@ -193,7 +206,8 @@ fn shown(file: &str, hides: &[&str], targets: &HashSet<String>) -> Shown {
                     || value(&attributes, "class").split_whitespace().any(|c| hides.contains(&c));
                 let noted = ["footnote", "endnote", "rearnote", "note", "annotation", "doc-footnote", "doc-endnote"];
                 let is_note = name != "a" && noted.iter().any(|w| is(w));
-                let moved = is_note && targets.contains(value(&attributes, "id"));
+                let moved = is_note && targets.contains_key(value(&attributes, "id"));
+                // A link in a note that says what the mark does, or an arrow, leads back.
                 let back = note.is_some() && name == "a" && value(&attributes, "href").contains('#') && !is("noteref");
                 let now = match name {
                     "body" if !hidden => Mode::Text,
@@ -204,25 +218,26 @@ fn shown(file: &str, hides: &[&str], targets: &HashSet<String>) -> Shown {
                         Mode::Gone
                     }
                     _ if is("pagebreak") || is("doc-pagebreak") || is("backlink") || is("doc-backlink") => Mode::Gone,
-                    _ if back => Mode::Gone,
+                    _ if back => Mode::Back(note.as_ref().map_or(0, |(_, text, _)| text.len())),
                     _ if hidden && !moved => Mode::Gone,
                     "a" if is("noteref") || is("annoref") || is("doc-noteref") => Mode::Mark(match &note {
-                        Some((_, text)) => text.len(),
+                        Some((_, text, _)) => text.len(),
                         None => shown.text.len(),
                     }),
                     "svg" => Mode::Drawing,
                     "text" if mode == Mode::Drawing => Mode::Text,
                     _ if moved && note.is_none() => {
-                        note = Some((open.len(), String::new()));
+                        let mark = targets[value(&attributes, "id")].clone();
+                        note = Some((open.len(), String::new(), mark));
                         shown.counts.notes += 1;
                         Mode::Note
                     }
                     _ => match mode {
-                        Mode::Mark(_) | Mode::Note => Mode::Text,
+                        Mode::Mark(_) | Mode::Note | Mode::Back(_) => Mode::Text,
                         mode => mode,
                     },
                 };
-                if now != Mode::Gone && note.is_none() {
+                if now != Mode::Gone {
                     match name {
                         "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => shown.counts.headings += 1,
                         "ul" | "ol" => shown.counts.lists += 1,
@@ -230,12 +245,17 @@ fn shown(file: &str, hides: &[&str], targets: &HashSet<String>) -> Shown {
                         _ => {}
                     }
                 }
-                let out = note.as_mut().map_or(&mut shown.text, |(_, text)| text);
-                if !INLINE.contains(&name) {
-                    out.push(' ');
+                let page = is("pagebreak") || is("doc-pagebreak");
+                if !INLINE.contains(&name) && (now != Mode::Gone || (page && mode != Mode::Gone)) {
+                    if now == Mode::Note {
+                        shown.text.push(' ');
+                    }
+                    note.as_mut().map_or(&mut shown.text, |(_, text, _)| text).push(' ');
                 }
+                let out = note.as_mut().map_or(&mut shown.text, |(_, text, _)| text);
                 if name == "q" && now == Mode::Text {
-                    out.push('“');
+                    let quotes = quotes(&open);
+                    out.push(if quotes % 2 == 0 { '“' } else { '‘' });
                 }
                 if !empty {
                     open.push((name, now));
@@ -244,26 +264,34 @@ fn shown(file: &str, hides: &[&str], targets: &HashSet<String>) -> Shown {
             Event5::End(name) => {
                 let (opened, mode) = open.pop().unwrap_or_else(|| panic!("{name} was not open"));
                 assert_eq!(opened, name, "the walk is for well-formed files");
-                let out = note.as_mut().map_or(&mut shown.text, |(_, text)| text);
+                if let (Mode::Back(start), Some((_, text, mark))) = (mode, &mut note) {
+                    let said = text[start..].trim().trim_matches(['[', ']', '.', '(', ')']);
+                    let arrow = !said.is_empty() && said.chars().all(|c| "↩^".contains(c));
+                    if arrow || (said == mark && text[..start].trim().is_empty()) {
+                        text.truncate(start);
+                    }
+                }
+                let out = note.as_mut().map_or(&mut shown.text, |(_, text, _)| text);
                 if let Mode::Mark(start) = mode {
                     let text = out[start..].trim().to_owned();
                     if text.chars().count() <= 6 && text.chars().filter(|c| c.is_alphabetic()).count() <= 3 {
                         out.truncate(start);
                     }
                 }
-                if !INLINE.contains(&name) {
+                if !INLINE.contains(&name) && mode != Mode::Gone {
                     out.push(' ');
                 }
                 if name == "q" && mode == Mode::Text {
-                    out.push('”');
+                    let quotes = quotes(&open);
+                    out.push(if quotes % 2 == 0 { '”' } else { '’' });
                 }
-                if note.as_ref().is_some_and(|(depth, _)| *depth == open.len()) {
-                    shown.notes.extend(note.take().map(|(_, text)| text));
+                if note.as_ref().is_some_and(|(depth, ..)| *depth == open.len()) {
+                    shown.notes.extend(note.take().map(|(_, text, _)| text));
                 }
             }
             Event5::Text(text) => {
-                if matches!(mode, Mode::Text | Mode::Note | Mode::Mark(_)) {
-                    note.as_mut().map_or(&mut shown.text, |(_, text)| text).push_str(&text);
+                if matches!(mode, Mode::Text | Mode::Note | Mode::Mark(_) | Mode::Back(_)) {
+                    note.as_mut().map_or(&mut shown.text, |(_, text, _)| text).push_str(&text);
                 }
             }
         }
@@ -330,7 +358,6 @@ fn said(text: &str) -> Shown {
             Event::End(TagEnd::FootnoteDefinition) => shown.notes.extend(note.take()),
             Event::Start(tag) => {
                 match tag {
-                    _ if note.is_some() => {}
                     Tag::Heading { .. } => shown.counts.headings += 1,
                     Tag::List(_) => shown.counts.lists += 1,
                     Tag::Table(_) => shown.counts.tables += 1,
@@ -364,6 +391,12 @@ fn said(text: &str) -> Shown {
 
 fn folded(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The notes' texts, without what is left of a number at their start.
+fn notes(shown: &Shown) -> String {
+    let start = |note: &String| folded(note).trim_start_matches(['.', ')', ']', ':', ' ']).to_owned();
+    shown.notes.iter().map(start).collect()
 }
 
 fn convert(path: &str, file: &str, css: &str) -> Chapter {
@@ -400,7 +433,7 @@ fn check_with(body: &str, css: &str, hides: &[&str]) -> String {
     let book = shown(&file, hides, &targets(&file));
     let markdown = said(&texts[0]);
     same(&book.text, &markdown.text, &texts[0]);
-    same(&book.notes.concat(), &markdown.notes.concat(), &texts[0]);
+    same(&notes(&book), &notes(&markdown), &texts[0]);
     assert_eq!(book.counts, markdown.counts, "{}", texts[0]);
     texts.into_iter().next().expect("one")
 }
@@ -414,7 +447,7 @@ fn prose() {
     );
     assert!(text.starts_with("# Title *of* it\n\nOne **bold**, *slant* and **_both_**.\\\nA line."), "{text}");
     assert!(text.contains("> Said.\n>\n> Again.\n\n***\n\na<sub>i</sub>x<sup>2</sup> ~~gone~~"), "{text}");
-    assert!(text.contains("See [there](<https://a.b/c?d=1&e=(2)>), here."), "{text}");
+    assert!(text.contains("See [there](<https://a.b/c?d=1&amp;e=(2)>), here."), "{text}");
 }
 
 #[test]
@@ -487,14 +520,39 @@ fn notes_go_to_their_marks() {
         "<p>One<a epub:type='noteref' href='#n1'>1</a>, two<sup><a role='doc-noteref' href='#n2'>[2]</a></sup>; \
          <a epub:type='annoref' href='#n3'>a phrase</a> again<a epub:type='noteref' href='#n1'>1</a>, none<a epub:type='noteref' href='#nowhere'>9</a>.</p>\
          <aside epub:type='footnote' id='n1' hidden='hidden'><p><a href='#r1'>1</a> First. <a href='#r1' role='doc-backlink'>back</a></p><ul><li>x</li></ul></aside>\
-         <section epub:type='endnotes'><h2>Notes</h2><ol><li epub:type='endnote' id='n2'><p>Second.</p><p>More <a epub:type='noteref' href='#n4'>*</a>.</p><pre>code\n\n  x</pre></li>\
-         <li id='n3' role='doc-endnote'>Third <a href='#r3'>↩</a></li></ol></section>\
+         <section epub:type='endnotes'><h2>Notes</h2><div><div epub:type='endnote' id='n2'><p>Second.</p><p>More <a epub:type='noteref' href='#n4'>*</a>.</p><pre>code\n\n  x</pre></div>\
+         <div id='n3' role='doc-endnote'>Third <a href='#r3'>↩</a></div></div></section>\
          <aside epub:type='footnote' id='n4'>Fourth</aside><aside epub:type='footnote' id='n5'>Alone</aside>"
             .replace("none<a epub:type='noteref' href='#nowhere'>9</a>", "none").as_str(),
     );
     assert!(text.starts_with("One[^1], two[^2]; a phrase[^3] again[^1], none."), "{text}");
     assert!(text.contains("\n\n[^1]: First.\n\n    - x\n\n[^2]: Second.\n\n    More [^4]."), "{text}");
     assert!(text.contains("## Notes\n\nAlone"), "{text}");
+}
+
+#[test]
+fn what_follows_a_mark_is_not_part_of_it() {
+    for next in ["(x)", ": x", "[x]", "{x}", "<a href='https://x.y'>x</a>", "<a epub:type='noteref' href='#n2'>2</a>", "!", "<em>(x)</em>"] {
+        check(&format!(
+            "<p>a<a epub:type='noteref' href='#n1'>1</a>{next}</p><p><a epub:type='noteref' href='#n1'>1</a>{next} <a epub:type='noteref' href='#n2'>2</a></p>\
+             <aside epub:type='footnote' id='n1'>x</aside><aside epub:type='footnote' id='n2'>y</aside>"
+        ));
+    }
+}
+
+#[test]
+fn a_list_of_notes_is_no_list() {
+    let body = "<body><p>x<a epub:type='noteref' href='#a'>1</a></p><ol><li epub:type='endnote' id='a'>one</li><li epub:type='endnote' id='b'>two</li></ol></body>";
+    let text = markdown::write(&[convert("c", body, "")], &mut |_| None);
+    assert_eq!(text, ["x[^1]\n\ntwo\n\n[^1]: one"]);
+}
+
+#[test]
+fn a_note_in_another_chapter_comes_to_its_mark() {
+    let one = convert("one", "<body><p>x<a epub:type='noteref' href='two#a'>1</a></p></body>", "");
+    let two = convert("two", "<body><p>y</p><aside epub:type='footnote' id='a'><a href='one#r'>1</a>. note</aside></body>", "");
+    let text = markdown::write(&[one, two], &mut |_| None);
+    assert_eq!(text, ["x[^1]\n\n[^1]: note", "y"]);
 }
 
 #[test]
@@ -560,6 +618,109 @@ fn deep_and_large_files_end() {
     assert!(texts[0].len() > 1_000_000);
 }
 
+/// Words that Markdown would take for markup, beside plain ones.
+fn words() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        3 => "[a-z]{1,4}",
+        1 => Just(" ".to_owned()),
+        1 => Just("\n".to_owned()),
+        3 => "[*_`~^$|#>+=:.!\\[\\](){}\\\\\"'0-9-]{1,3}",
+        1 => prop_oneof![
+            Just("1. "), Just("- "), Just("&lt;b&gt;"), Just("&amp;amp;"), Just("&amp;"), Just("é"), Just("語"), Just("—"), Just("“"),
+            Just("&#160;"), Just("---"), Just("```"), Just("~~~"), Just("| - |"), Just(":   x"), Just("[^1]: "), Just("[x] "), Just("http://a.b"),
+        ].prop_map(str::to_owned),
+    ];
+    proptest::collection::vec(word, 1..5).prop_map(|all| all.concat())
+}
+
+fn inlines() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        8 => words(),
+        1 => Just("<br/>".to_owned()),
+        1 => Just("<img src='i.png' alt='a]*'/>".to_owned()),
+        1 => Just("<math><mi>x</mi><mo>|</mo><mn>1</mn></math>".to_owned()),
+        1 => Just("<span epub:type='pagebreak' title='7'/>".to_owned()),
+        1 => Just("<a epub:type='noteref' href='#n'>1</a>".to_owned()),
+        1 => words().prop_map(|w| format!("<code>{w}</code>")),
+        1 => words().prop_map(|w| format!("<ruby>語{w}<rt>r*</rt></ruby>")),
+    ];
+    let more = leaf.prop_recursive(4, 24, 5, |inner| {
+        let tag = prop_oneof![
+            Just("em"), Just("strong"), Just("i"), Just("b"), Just("del"), Just("sub"), Just("sup"), Just("span"), Just("q"),
+            Just("a href='https://x.y/(z)'"), Just("a href='#n2'"), Just("span hidden=''"),
+        ];
+        (tag, proptest::collection::vec(inner, 1..5)).prop_map(|(tag, all)| {
+            let end = tag.split(' ').next().unwrap_or(tag);
+            format!("<{tag}>{}</{end}>", all.concat())
+        })
+    });
+    proptest::collection::vec(more, 1..5).prop_map(|all| all.concat())
+}
+
+fn blocks() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        6 => inlines().prop_map(|i| format!("<p>{i}</p>")),
+        1 => inlines().prop_map(|i| format!("<h2>{i}</h2>")),
+        1 => inlines(),
+        1 => words().prop_map(|w| format!("<pre>x\n  {w}\n\ny</pre>")),
+        1 => Just("<hr/>".to_owned()),
+        1 => Just("<div epub:type='pagebreak' title='8'/>".to_owned()),
+        1 => inlines().prop_map(|i| format!("<figure><img src='a.png' alt=''/><figcaption>{i}</figcaption></figure>")),
+        1 => Just("<math display='block'><mi>x</mi></math>".to_owned()),
+    ];
+    let more = leaf.prop_recursive(4, 24, 4, |inner| {
+        let several = proptest::collection::vec(inner, 0..4);
+        let tag = prop_oneof![
+            Just(("<ul><li>", "</li><li>", "</li></ul>")),
+            Just(("<ol><li>", "</li><li>", "</li></ol>")),
+            Just(("<ol start='7'><li>", "", "</li></ol>")),
+            Just(("<blockquote>", "", "</blockquote>")),
+            Just(("<div>", "</div><div>", "</div>")),
+            Just(("<table><tr><td>", "</td><td>", "</td></tr></table>")),
+            Just(("<table><tr><th>", "</th></tr><tr><th>", "</th></tr></table>")),
+            Just(("<table><tr><td colspan='2'>", "</td><td>", "</td></tr></table>")),
+            Just(("<dl><dt>t</dt><dd>", "</dd><dd>", "</dd></dl>")),
+            Just(("<aside epub:type='footnote' id='lone'>", "", "</aside>")),
+            Just(("<em>", "", "</em>")),
+            Just(("<a href='https://x.y'>", "", "</a>")),
+        ];
+        (tag, several).prop_map(|((start, between, end), all)| format!("{start}{}{end}", all.join(between)))
+    });
+    proptest::collection::vec(more, 1..4).prop_map(|all| all.concat())
+}
+
+/// As many as `PROPTEST_CASES` says, else 1,000.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_book_reads_back(body in blocks(), note in blocks()) {
+        let note = note.replace("<a epub:type='noteref' href='#n'>1</a>", "").replace("'#n2'", "'n2'");
+        let body = format!("{body}<p>m<a epub:type='noteref' href='#n'>1</a></p><aside epub:type='footnote' id='n'>{note}</aside>");
+        let file = format!("<html><body>{body}</body></html>");
+        let chapter = convert("ch.xhtml", &file, "");
+        let texts = markdown::write(&[chapter], &mut |p| Some(format!("images/{p}")));
+        let known: HashMap<String, String> = targets(&file).into_iter().filter(|(id, _)| id == "n").collect();
+        let book = shown(&file, &[], &known);
+        let markdown = said(&texts[0]);
+        prop_assert_eq!(folded(&book.text), folded(&markdown.text), "{}\n---\n{}", body, texts[0]);
+        prop_assert_eq!(notes(&book), notes(&markdown), "{}\n---\n{}", body, texts[0]);
+    }
+
+    #[test]
+    fn any_bytes_give_a_chapter(bytes in proptest::collection::vec(any::<u8>(), 0..200), tags in "[<>/a-z =\"'&;!\\[\\]-]{0,200}") {
+        for file in [&bytes[..], tags.as_bytes()] {
+            let around = xhtml::Surroundings { resolve: &|_| None, sheet: &|_| None };
+            let chapter = xhtml::chapter(file, "a", &around);
+            markdown::write(&[chapter], &mut |_| None);
+        }
+    }
+}
+
 /// Of every `.xhtml` and `.html` below `EPUB_XHTML` (unpacked books, one folder each).
 #[test]
 #[ignore = "needs a folder of unpacked books in EPUB_XHTML"]
@@ -607,7 +768,7 @@ fn a_folder_of_books() {
             Some(format!("images/{}", p.rsplit('/').next().unwrap_or(p)))
         });
         let seconds = started.elapsed().as_secs_f64();
-        let all_targets: HashSet<String> = read.iter().flat_map(|(_, file)| targets(file)).collect();
+        let all_targets: HashMap<String, String> = read.iter().flat_map(|(_, file)| targets(file)).collect();
         if let Ok(out) = std::env::var("EPUB_OUT") {
             let name = book.file_name().expect("a name").to_string_lossy().into_owned();
             std::fs::write(format!("{out}/{name}.md"), texts.join("\n\n<--->\n\n")).expect("written");

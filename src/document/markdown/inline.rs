@@ -107,7 +107,7 @@ impl Writer<'_> {
                     let markup = self.picture(picture);
                     parts.push_markup(markup);
                 }
-                Inline::NoteMark { id, text } => match self.notes.number(id) {
+                Inline::NoteMark { id, text } => match self.notes.number(id, text) {
                     Some(number) => parts.push_markup(format!("[^{number}]")),
                     None if text.is_empty() => {}
                     None => self.parts(&[Inline::Sup(vec![Inline::Text(text.clone())])], place, within, parts),
@@ -159,7 +159,7 @@ impl Writer<'_> {
         }
         parts.push_markup("[".to_owned());
         self.parts(text, place, Within { link: true, ..within }, parts);
-        parts.push_markup(format!("](<{}>)", escape::address(to)));
+        parts.push_markup(format!("]({})", destination(to)));
     }
 
     /// `![alt](images/name)`; what could not be had is its alt text.
@@ -170,15 +170,21 @@ impl Writer<'_> {
         escape::text(&words, Place::Heading, None, &mut alt);
         let address = picture.path.as_deref().and_then(|path| (self.name)(path));
         match address {
-            Some(address) => {
-                let address = escape::address(&address);
-                let plain = address.chars().all(|c| c.is_alphanumeric() || "/._-~%".contains(c));
-                if plain { format!("![{alt}]({address})") } else { format!("![{alt}](<{address}>)") }
-            }
+            Some(address) => format!("![{alt}]({})", destination(&address)),
             // Seen as a picture without a source: the words are no text of the book.
             None if alt.is_empty() => String::new(),
             None => format!("![{alt}](<>)"),
         }
+    }
+}
+
+/// An address as a link's destination.
+fn destination(to: &str) -> String {
+    let address = escape::address(to);
+    if address.is_empty() || address.contains(['(', ')', '&', '\\']) || address.starts_with('<') {
+        format!("<{}>", address.replace('&', "&amp;"))
+    } else {
+        address
     }
 }
 
@@ -217,6 +223,12 @@ impl Parts {
 
 fn code_span(text: &str, place: Place) -> String {
     let text = text.replace(['\n', '\r'], " ");
+    if text.contains("]:") {
+        // At the start of a line within a link it would be a link's definition.
+        let mut escaped = String::new();
+        escape::text(&text, place, None, &mut escaped);
+        return format!("<code>{escaped}</code>");
+    }
     let runs: Vec<usize> = text.split(|c| c != '`').map(str::len).collect();
     let fence = "`".repeat((1..).find(|n| !runs.contains(n)).unwrap_or(1));
     // Markdown takes one space off both ends, unless it is all spaces.
@@ -267,17 +279,27 @@ fn assemble(parts: &Parts, place: Place) -> String {
         }
         line.clear();
     };
+    let mut after_markup = false;
     for part in &parts.all {
         match part {
             Part::Text(text) => {
                 // After a formula a letter or digit would make its `$` no end.
-                if line.ends_with('$') && !line.ends_with("\\$") && text.starts_with(char::is_alphanumeric) {
+                if after_markup && line.ends_with('$') && text.starts_with(char::is_alphanumeric) {
                     line.push_str("<!-- -->");
+                }
+                // `[^1](..)` would be a link, `[^1]:` a definition.
+                if ends_with_mark(&line) && text.starts_with(['(', ':', '{']) {
+                    line.push('\\');
                 }
                 line.push_str(text);
             }
             Part::Markup(markup) => {
-                if line.ends_with('$') && !line.ends_with("\\$") && markup.starts_with('$') {
+                if ends_with_mark(&line) && markup.starts_with('[') && !markup.starts_with("[^") {
+                    line.push_str("<!-- -->");
+                }
+                // Two formulas or two codes side by side would be one.
+                let meets = |c: &char| line.ends_with(*c) && markup.starts_with(*c);
+                if after_markup && ['$', '`'].iter().any(meets) {
                     line.push_str("<!-- -->");
                 }
                 line.push_str(markup);
@@ -302,21 +324,33 @@ fn assemble(parts: &Parts, place: Place) -> String {
                 None => kind.tags().1,
             }),
         }
+        after_markup = matches!(part, Part::Markup(_));
     }
     finish(&mut line, &mut out);
-    // A comment at the start would make its whole line HTML: it gets a block of its own.
-    if place == Place::Paragraph
-        && out.starts_with("<!--")
-        && let Some((comment, rest)) = out.split_once("-->")
-        && !rest.is_empty()
+    // Comments at the start would make their whole line HTML: they get a block of their own.
+    let mut rest = out.as_str();
+    while place == Place::Paragraph
+        && rest.starts_with("<!--")
+        && let Some((_, after)) = rest.split_once("-->")
     {
-        out = format!("{comment}-->\n\n{}", escape::line_start(rest.trim_start()));
+        rest = after.trim_start_matches(' ');
+    }
+    if !rest.is_empty() && rest.len() < out.len() {
+        let comments = out[..out.len() - rest.len()].trim_end();
+        out = format!("{comments}\n\n{}", escape::line_start(rest));
     }
     // A break at the very end would be a backslash.
     while out.ends_with("\\\n") {
         out.truncate(out.len() - 2);
     }
     out
+}
+
+/// Whether the line ends with the mark of a note.
+fn ends_with_mark(line: &str) -> bool {
+    line.strip_suffix(']').is_some_and(|line| {
+        line.trim_end_matches(|c: char| c.is_ascii_digit()).ends_with("[^")
+    })
 }
 
 impl Kind {

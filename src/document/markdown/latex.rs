@@ -71,6 +71,11 @@ fn write(math: &Math, out: &mut String) {
             Math::Table(rows) if matrix(open, close).is_some() => {
                 table(matrix(open, close).unwrap_or("matrix"), rows, out);
             }
+            inner if !tall(inner) && level(open) && level(close) => {
+                open.chars().for_each(|c| sign(c, out));
+                write(inner, out);
+                close.chars().for_each(|c| sign(c, out));
+            }
             inner => fenced(open, close, |out| write(inner, out), out),
         },
         Math::Enclosed { how, inner } => enclosed(how, inner, out),
@@ -156,6 +161,11 @@ fn tall(math: &Math) -> bool {
         Math::Limits { .. } => true,
         _ => false,
     }
+}
+
+/// A bracket that is one sign of a line.
+fn level(text: &str) -> bool {
+    text.is_empty() || symbols::delimiter(text).is_some() && text != "<" && text != ">" && text != "||"
 }
 
 fn opens(text: &str) -> bool {
@@ -468,6 +478,7 @@ fn in_text(command: &str, text: &str, out: &mut String) {
                 out.push('\\');
                 out.push(c);
             }
+            '\u{a0}' => out.push('~'),
             c if c.is_control() => out.push(' '),
             c => out.push(c),
         }

@@ -37,7 +37,7 @@ impl<'a> Writer<'a> {
         let mut text = self.blocks(&chapter.pieces);
         // A note may hold marks of others.
         while let Some((number, pieces)) = self.notes.next_definition() {
-            let note = self.blocks(pieces);
+            let note = self.blocks(&pieces);
             if !text.is_empty() {
                 text.push_str("\n\n");
             }
@@ -156,7 +156,7 @@ impl<'a> Writer<'a> {
                 continue;
             }
             tight &= match (before, piece) {
-                (None, Piece::Paragraph(_)) => true,
+                (None, Piece::Paragraph(_) | Piece::Formula(_)) => true,
                 // A list within a line's item; a numbered one breaks into a paragraph only from 1,
                 // none with an empty first item.
                 (Some(Piece::Paragraph(_)), Piece::List { start, items }) => {

@@ -1,8 +1,10 @@
 //! Which notes of a book go to their marks, and their numbers.
 //!
 //! A note that is reached from the text, by a mark or by a mark in such a note, is moved; one that
-//! is not stays where the book has it, so that no word is lost.
+//! is not stays where the book has it, so that no word is lost. Where a moved note begins with a
+//! link that says what its mark says (`1.`), that link is left out: the definition has a number.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::document::flow::{Chapter, Definition, Inline, Piece};
@@ -12,8 +14,8 @@ pub struct Notes<'a> {
     /// Notes that are moved, by id.
     bodies: HashMap<&'a str, &'a [Piece]>,
     numbers: HashMap<&'a str, usize>,
-    /// Numbered and not yet written.
-    waiting: VecDeque<(usize, &'a [Piece])>,
+    /// Numbered and not yet written, with what the mark prints.
+    waiting: VecDeque<(usize, &'a [Piece], String)>,
 }
 
 /// Marks and notes of some pieces; marks in a note are the note's.
@@ -70,18 +72,66 @@ impl<'a> Notes<'a> {
     }
 
     /// The number of the note that a mark names; its definition waits from then on.
-    pub fn number(&mut self, id: &str) -> Option<usize> {
+    pub fn number(&mut self, id: &str, text: &str) -> Option<usize> {
         let (&id, &pieces) = self.bodies.get_key_value(id)?;
         let next = self.numbers.len() + 1;
         let number = *self.numbers.entry(id).or_insert(next);
         if number == next {
-            self.waiting.push_back((number, pieces));
+            self.waiting.push_back((number, pieces, label(text)));
         }
         Some(number)
     }
 
-    pub fn next_definition(&mut self) -> Option<(usize, &'a [Piece])> {
-        self.waiting.pop_front()
+    pub fn next_definition(&mut self) -> Option<(usize, Cow<'a, [Piece]>)> {
+        let (number, pieces, mark) = self.waiting.pop_front()?;
+        Some((number, without_label(pieces, &mark)))
+    }
+}
+
+/// What a mark or a note's number says, without brackets and points: `1` of `[1]` and `1.`
+fn label(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace() && !"[](){}.:".contains(*c)).collect()
+}
+
+/// A note without the link at its start that says what its mark does.
+fn without_label<'a>(pieces: &'a [Piece], mark: &str) -> Cow<'a, [Piece]> {
+    let first = pieces.iter().position(|p| !matches!(p, Piece::PageBreak(_)));
+    let Some((at, Piece::Paragraph(line))) = first.map(|at| (at, &pieces[at])) else {
+        return Cow::Borrowed(pieces);
+    };
+    if mark.is_empty() || !line.first().is_some_and(|i| says(i, mark)) {
+        return Cow::Borrowed(pieces);
+    }
+    let mut pieces = pieces.to_vec();
+    let mut line = line[1..].to_vec();
+    if let Some(Inline::Text(text)) = line.first_mut() {
+        let rest = text.trim_start_matches(['.', ')', ']', ':']).trim_start_matches([' ', '\u{a0}']);
+        *text = rest.to_owned();
+        if text.is_empty() {
+            line.remove(0);
+        }
+    }
+    if line.is_empty() {
+        pieces.remove(at);
+    } else {
+        pieces[at] = Piece::Paragraph(line);
+    }
+    Cow::Owned(pieces)
+}
+
+/// A link within the book, or one in a raised number, with this text.
+fn says(inline: &Inline, mark: &str) -> bool {
+    match inline {
+        Inline::Link { to, text } => {
+            let [Inline::Text(text)] = &text[..] else {
+                return matches!(&text[..], [Inline::Sup(t)] if matches!(&t[..], [Inline::Text(t)] if label(t) == mark));
+            };
+            !to.contains("://") && label(text) == mark
+        }
+        Inline::Sup(inner) | Inline::Strong(inner) | Inline::Emphasis(inner) => {
+            matches!(&inner[..], [only] if says(only, mark))
+        }
+        _ => false,
     }
 }
 

@@ -60,6 +60,11 @@ impl Reader<'_> {
     pub fn flow(&mut self, id: Id, pieces: &mut Vec<Piece>) {
         let mut line = Line::default();
         for child in self.tree.children(id) {
+            if notes::is_page_break(self.tree, child) && self.is_block(child) {
+                self.flush(&mut line, pieces);
+                pieces.push(Piece::PageBreak(notes::page_label(self.tree, child)));
+                continue;
+            }
             if self.tree.element(child).is_some() && !notes::is_page_break(self.tree, child) {
                 if self.left_out(child) || self.is_back_link(child) {
                     continue;
@@ -478,25 +483,28 @@ impl Reader<'_> {
 /// A paragraph; page breaks at its start stand before it, pictures alone are pictures.
 fn paragraph(inlines: Vec<Inline>, pieces: &mut Vec<Piece>) {
     let mut inlines = finish(inlines);
-    while matches!(inlines.first(), Some(Inline::PageBreak(_))) {
-        if let Inline::PageBreak(label) = inlines.remove(0) {
+    // Page breaks at the start, with the spaces between them.
+    let space = |i: &Inline| matches!(i, Inline::Text(t) if t.chars().all(char::is_whitespace));
+    let first = inlines.iter().position(|i| {
+        !matches!(i, Inline::PageBreak(_) | Inline::Break) && !space(i)
+    });
+    for inline in inlines.drain(..first.unwrap_or(inlines.len())) {
+        if let Inline::PageBreak(label) = inline {
             pieces.push(Piece::PageBreak(label));
         }
-        inlines = finish(lead(inlines));
+    }
+    if let Some(Inline::Text(text)) = inlines.first_mut() {
+        let spaces = text.len() - text.trim_start_matches(' ').len();
+        text.drain(..spaces);
+    }
+    if inlines.is_empty() {
+        return;
     }
     let blank = |inline: &Inline| match inline {
         Inline::Text(text) => text.chars().all(char::is_whitespace),
         Inline::Break | Inline::PageBreak(_) => true,
         _ => false,
     };
-    if inlines.iter().all(blank) {
-        for inline in inlines {
-            if let Inline::PageBreak(label) = inline {
-                pieces.push(Piece::PageBreak(label));
-            }
-        }
-        return;
-    }
     if inlines.iter().all(|i| blank(i) || matches!(i, Inline::Picture(_))) {
         for inline in inlines {
             match inline {
@@ -507,17 +515,21 @@ fn paragraph(inlines: Vec<Inline>, pieces: &mut Vec<Piece>) {
         }
         return;
     }
-    pieces.push(Piece::Paragraph(inlines));
-}
-
-/// Without a space at its start.
-fn lead(mut inlines: Vec<Inline>) -> Vec<Inline> {
-    if let Some(Inline::Text(text)) = inlines.first_mut() {
-        let rest = text.trim_start_matches(' ').to_owned();
-        *text = rest;
-        if text.is_empty() {
-            inlines.remove(0);
+    let formula = |i: &Inline| matches!(i, Inline::Formula(_));
+    if inlines.iter().filter(|i| !blank(i)).count() == 1
+        && inlines.iter().any(formula)
+        && let Some(at) = inlines.iter().position(formula)
+    {
+        // Alone in its paragraph, it stands on a line of its own.
+        if let Inline::Formula(math) = inlines.swap_remove(at) {
+            pieces.push(Piece::Formula(math));
         }
+        for inline in inlines {
+            if let Inline::PageBreak(label) = inline {
+                pieces.push(Piece::PageBreak(label));
+            }
+        }
+        return;
     }
-    inlines
+    pieces.push(Piece::Paragraph(inlines));
 }

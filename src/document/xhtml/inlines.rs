@@ -82,33 +82,28 @@ fn wrapped(mut inner: Vec<Inline>, wrap: impl FnOnce(Vec<Inline>) -> Inline, out
         matches!(inline, Inline::Break | Inline::PageBreak(_))
             || matches!(inline, Inline::Text(text) if text.chars().all(|c| c == ' '))
     };
-    while let Some(first) = inner.first_mut() {
-        if outside(first) {
-            append(out, inner.remove(0));
-        } else {
-            if let Inline::Text(text) = first && text.starts_with(' ') {
-                push_text(out, " ".into());
-                text.remove(0);
-            }
-            break;
-        }
+    let leading = inner.iter().take_while(|i| outside(i)).count();
+    for inline in inner.drain(..leading) {
+        append(out, inline);
     }
-    let mut after = Vec::new();
-    while let Some(last) = inner.last_mut() {
-        if outside(last) {
-            after.extend(inner.pop());
-        } else {
-            if let Inline::Text(text) = last && text.ends_with(' ') {
-                text.pop();
-                after.push(Inline::Text(" ".into()));
-            }
-            break;
-        }
+    if let Some(Inline::Text(text)) = inner.first_mut()
+        && text.starts_with(' ')
+    {
+        push_text(out, " ".into());
+        text.remove(0);
+    }
+    let trailing = inner.iter().rev().take_while(|i| outside(i)).count();
+    let mut after = inner.split_off(inner.len() - trailing);
+    if let Some(Inline::Text(text)) = inner.last_mut()
+        && text.ends_with(' ')
+    {
+        text.pop();
+        after.insert(0, Inline::Text(" ".into()));
     }
     if !inner.is_empty() {
-        append(out, wrap(inner));
+        append(out, wrap(finish(inner)));
     }
-    for inline in after.into_iter().rev() {
+    for inline in after {
         append(out, inline);
     }
 }
@@ -488,6 +483,8 @@ pub fn enclose(wrap: &Wrap, mut inner: Vec<Inline>) -> Inline {
         Wrap::Sup | Wrap::Link(_) if alone && matches!(inner[0], Inline::NoteMark { .. }) => {
             inner.remove(0)
         }
+        // A picture has no slant, and one alone is a block.
+        _ if alone && matches!(inner[0], Inline::Picture(_)) => inner.remove(0),
         Wrap::Emphasis if alone && matches!(inner[0], Inline::Emphasis(_)) => inner.remove(0),
         Wrap::Strong if alone && matches!(inner[0], Inline::Strong(_)) => inner.remove(0),
         Wrap::Emphasis => Inline::Emphasis(inner),
@@ -510,8 +507,8 @@ pub fn enclose_all(wraps: &[Wrap], inlines: Vec<Inline>) -> Vec<Inline> {
     inlines
 }
 
-/// A whole line: no spaces at its ends or before a break, no breaks at its ends, like beside like
-/// joined; page breaks stand before a break, not after it.
+/// A whole line: no space at its end or before a break, no break at its ends or beside another,
+/// like beside like joined; page breaks stand before a break, not after it.
 pub fn finish(inlines: Vec<Inline>) -> Vec<Inline> {
     let mut out: Vec<Inline> = Vec::with_capacity(inlines.len());
     for inline in inlines {
@@ -521,14 +518,16 @@ pub fn finish(inlines: Vec<Inline>) -> Vec<Inline> {
             | (Inline::Strike(more), Some(Inline::Strike(before))) => {
                 more.into_iter().for_each(|i| append(before, i));
             }
-            (Inline::Text(text), Some(Inline::Text(before))) => before.push_str(&text),
+            (Inline::Text(text), Some(Inline::Text(before)))
+            | (Inline::Code(text), Some(Inline::Code(before))) => before.push_str(&text),
             (Inline::Break, _) => {
                 trim_end(&mut out);
-                out.push(Inline::Break);
+                if !matches!(out.last(), Some(Inline::Break)) {
+                    out.push(Inline::Break);
+                }
             }
             (page @ Inline::PageBreak(_), Some(Inline::Break)) => {
-                let at = out.iter().rposition(|i| !matches!(i, Inline::Break)).map_or(0, |p| p + 1);
-                out.insert(at, page);
+                out.insert(out.len() - 1, page);
             }
             (inline, _) => out.push(inline),
         }

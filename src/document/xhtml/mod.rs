@@ -46,7 +46,7 @@ pub fn chapter(bytes: &[u8], path: &str, around: &Surroundings<'_>) -> Chapter {
     if replaced {
         faults.push("holds bytes that are no text; they were replaced".to_owned());
     }
-    let tree = Tree::parse(&text::without_doctype(characters));
+    let tree = Tree::parse(&text::tamed(text::without_doctype(characters)));
     if tree.repaired {
         faults.push("is not well-formed XML; it was read as HTML".to_owned());
     }

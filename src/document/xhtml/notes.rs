@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::Reader;
-use super::tree::{Data, Id, ROOT, Tree};
+use super::tree::{Id, ROOT, Tree};
 use crate::document::flow::{Inline, Piece};
 
 /// Characters that a mark may print: `12`, `*`, `[iii]`; a longer text is part of the sentence.
@@ -35,7 +35,7 @@ pub fn ids(tree: &Tree, id: Id) -> impl Iterator<Item = &str> {
     tree.walk(id).filter_map(|n| tree.attribute(n, "id"))
 }
 
-/// Ids in this chapter that note marks point at.
+/// Ids in this chapter that its note marks point at.
 pub fn marked(tree: &Tree, path: &str) -> HashSet<String> {
     let file = path.rsplit('/').next().unwrap_or(path);
     let marks = tree.walk(ROOT).filter(|&id| is_mark(tree, id));
@@ -61,8 +61,8 @@ pub fn page_label(tree: &Tree, id: Id) -> String {
 }
 
 impl Reader<'_> {
-    /// A note with its content; the number it begins with and the link back are left out, for the
-    /// mark says the one and is the other.
+    /// A note with its content, the number that it begins with too; the arrow that leads back to
+    /// its mark is left out.
     pub fn note(&mut self, id: Id) -> Piece {
         let name = ids(self.tree, id).find(|i| self.marked.contains(*i));
         let name = name.or(ids(self.tree, id).next());
@@ -93,30 +93,8 @@ impl Reader<'_> {
         let text = text.trim();
         let arrow = !text.is_empty()
             && text.chars().all(|c| matches!(c, '↩' | '↵' | '⏎' | '←' | '↑' | '^' | '⤴' | '\u{fe0e}' | '\u{fe0f}'));
-        let number = text.chars().count() <= MARK && text.contains(|c: char| c.is_ascii_digit());
         let within = self.tree.attribute(id, "href").is_some_and(|h| h.contains('#'));
-        within && (arrow || (number && self.begins_note(id)))
-    }
-
-    /// Nothing but elements and white space stands between the note's start and this.
-    fn begins_note(&self, id: Id) -> bool {
-        let mut at = id;
-        while let Some(parent) = self.tree.parent(at) {
-            for sibling in self.tree.children(parent).take_while(|&s| s != at) {
-                let shown = self.tree.walk(sibling).any(|n| match self.tree.data(n) {
-                    Data::Text(text) => !text.trim().is_empty(),
-                    _ => false,
-                });
-                if shown {
-                    return false;
-                }
-            }
-            if is_note(self.tree, parent) {
-                return true;
-            }
-            at = parent;
-        }
-        false
+        within && arrow
     }
 
     /// A mark as inlines: a short text is the mark; a longer one is read on, the mark after it.

@@ -508,7 +508,7 @@ mod tests {
             ("p{display:none}", "<p style='display: inline'>a</p>", "a"),
             ("p:hover, p::before{display:none}", "<p>a</p>", "a"),
             ("@media print{p{display:none}} @media screen{q{display:none}}", "<p>a</p><q>b</q>", "a"),
-            ("@charset 'x'; @import url(a); }}} p{;;display:none", "<p>a</p>b", "b"),
+            ("@charset 'x'; @import url(a); p{;;display:none", "<p>a</p>b", "b"),
             ("p{display:none}}", "<p style='visibility:hidden;display:block'>a</p>", ""),
         ] {
             assert_eq!(shown(css, body), expected, "{css} on {body}");

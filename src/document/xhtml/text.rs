@@ -8,6 +8,9 @@ use std::collections::HashMap;
 
 /// The longest text that an entity of the book may stand for, in bytes.
 const ENTITY_BYTES: usize = 200;
+/// Attributes of one element that are kept; real ones have some ten. Indented tags have much white
+/// space, so a few times as many separators are allowed.
+const ATTRIBUTES: usize = 500;
 /// Entities of a book that are looked at.
 const ENTITIES: usize = 500;
 
@@ -171,6 +174,51 @@ fn expand(text: &str, declared: &HashMap<&str, &str>, out: &mut String) {
     out.push_str(rest);
 }
 
+/// The document without the attributes of tags that have more than [`ATTRIBUTES`]: the parsers
+/// compare each attribute with all before it.
+pub fn tamed(text: String) -> String {
+    let bytes = text.as_bytes();
+    let mut wild = Vec::new();
+    let mut at = 0;
+    while let Some(start) = bytes[at..].iter().position(|&b| b == b'<').map(|p| at + p) {
+        at = start + 1;
+        if !bytes.get(at).is_some_and(u8::is_ascii_alphabetic) {
+            continue;
+        }
+        let name = bytes[at..].iter().take_while(|b| !b.is_ascii_whitespace() && **b != b'>' && **b != b'/');
+        let name = at + name.count();
+        let (mut words, mut quote) = (0, 0u8);
+        // White space in values counts too where a quote is never closed; values with more words
+        // than that are no attribute that is read.
+        let end = bytes[name..].iter().position(|&b| {
+            match b {
+                b'"' | b'\'' if quote == 0 => quote = b,
+                _ if b == quote => quote = 0,
+                b'>' if quote == 0 => return true,
+                _ if quote == 0 && (b.is_ascii_whitespace() || b == b'=' || b == b'/') => words += 1,
+                _ => {}
+            }
+            false
+        });
+        let end = end.map_or(bytes.len(), |e| name + e);
+        if words > 4 * ATTRIBUTES {
+            wild.push(name..end);
+        }
+        at = end;
+    }
+    if wild.is_empty() {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for range in wild {
+        out.push_str(&text[from..range.start]);
+        from = range.end;
+    }
+    out.push_str(&text[from..]);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +231,14 @@ mod tests {
         let latin = b"<?xml encoding='ISO-8859-1'?>\x93\xe9";
         assert!(decode(latin).0.ends_with("“é"));
         assert_eq!(decode(b"a\xff"), ("a\u{fffd}".into(), true));
+    }
+
+    #[test]
+    fn tags_with_thousands_of_attributes_lose_them() {
+        let many: String = (0..3_000).map(|n| format!(" a{n}='>'")).collect();
+        let text = format!("<p a='1'>x</p><q{many}>y</q>");
+        assert_eq!(tamed(text), "<p a='1'>x</p><q>y</q>");
+        assert_eq!(tamed("<p a='".into()), "<p a='");
     }
 
     #[test]
