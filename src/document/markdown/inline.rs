@@ -31,7 +31,10 @@ enum Kind {
 /// A page break: a comment, which no reader shows.
 pub fn comment(label: &str) -> String {
     // `--` may not stand in a comment, nor `>` at its start.
-    let label: String = label.chars().filter(|c| !matches!(c, '-' | '<' | '>' | '|' | '\n')).collect();
+    let label: String = label
+        .chars()
+        .filter(|c| !matches!(c, '-' | '<' | '>' | '|' | '\n'))
+        .collect();
     match label.trim() {
         "" => "<!-- page -->".to_owned(),
         label => format!("<!-- page {label} -->"),
@@ -75,15 +78,24 @@ impl Writer<'_> {
                     parts.push_text(escaped);
                 }
                 Inline::Emphasis(inner) => {
-                    let now = Within { emphasis: true, ..within };
+                    let now = Within {
+                        emphasis: true,
+                        ..within
+                    };
                     self.pair(Kind::Emphasis, within.emphasis, inner, place, now, parts);
                 }
                 Inline::Strong(inner) => {
-                    let now = Within { strong: true, ..within };
+                    let now = Within {
+                        strong: true,
+                        ..within
+                    };
                     self.pair(Kind::Strong, within.strong, inner, place, now, parts);
                 }
                 Inline::Strike(inner) => {
-                    let now = Within { strike: true, ..within };
+                    let now = Within {
+                        strike: true,
+                        ..within
+                    };
                     self.pair(Kind::Strike, within.strike, inner, place, now, parts);
                 }
                 Inline::Sub(inner) => self.tagged("sub", inner, place, within, parts),
@@ -110,7 +122,12 @@ impl Writer<'_> {
                 Inline::NoteMark { id, text } => match self.notes.number(id, text) {
                     Some(number) => parts.push_markup(format!("[^{number}]")),
                     None if text.is_empty() => {}
-                    None => self.parts(&[Inline::Sup(vec![Inline::Text(text.clone())])], place, within, parts),
+                    None => self.parts(
+                        &[Inline::Sup(vec![Inline::Text(text.clone())])],
+                        place,
+                        within,
+                        parts,
+                    ),
                 },
                 Inline::PageBreak(label) => parts.push_markup(comment(label)),
                 Inline::Break if place == Place::Paragraph => parts.all.push(Part::Break),
@@ -144,7 +161,14 @@ impl Writer<'_> {
         }
     }
 
-    fn tagged(&mut self, tag: &str, inner: &[Inline], place: Place, within: Within, parts: &mut Parts) {
+    fn tagged(
+        &mut self,
+        tag: &str,
+        inner: &[Inline],
+        place: Place,
+        within: Within,
+        parts: &mut Parts,
+    ) {
         parts.push_markup(format!("<{tag}>"));
         self.parts(inner, place, within, parts);
         parts.push_markup(format!("</{tag}>"));
@@ -158,7 +182,15 @@ impl Writer<'_> {
             return;
         }
         parts.push_markup("[".to_owned());
-        self.parts(text, place, Within { link: true, ..within }, parts);
+        self.parts(
+            text,
+            place,
+            Within {
+                link: true,
+                ..within
+            },
+            parts,
+        );
         parts.push_markup(format!("]({})", destination(to)));
     }
 
@@ -235,8 +267,16 @@ fn code_span(text: &str, place: Place) -> String {
     let blank = text.chars().all(|c| c == ' ');
     let edge = |c: Option<char>| matches!(c, Some('`' | ' '));
     let pad = !blank && (edge(text.chars().next()) || edge(text.chars().last()));
-    let text = if place == Place::Cell { text.replace('|', "\\|") } else { text };
-    if pad { format!("{fence} {text} {fence}") } else { format!("{fence}{text}{fence}") }
+    let text = if place == Place::Cell {
+        text.replace('|', "\\|")
+    } else {
+        text
+    };
+    if pad {
+        format!("{fence} {text} {fence}")
+    } else {
+        format!("{fence}{text}{fence}")
+    }
 }
 
 /// What stands on one side of a delimiter, as CommonMark's flanking sees it.
@@ -287,8 +327,11 @@ fn assemble(parts: &Parts, place: Place) -> String {
                 if after_markup && line.ends_with('$') && text.starts_with(char::is_alphanumeric) {
                     line.push_str("<!-- -->");
                 }
-                // `[^1](..)` would be a link, `[^1]:` a definition.
-                if ends_with_mark(&line) && text.starts_with(['(', ':', '{']) {
+                // `[^1](..)` would be a link, `[^1]:` a definition; some read `[^1]\[]` as a
+                // reference.
+                if ends_with_mark(&line) && text.starts_with("\\[") {
+                    line.push_str("<!-- -->");
+                } else if ends_with_mark(&line) && text.starts_with(['(', ':', '{']) {
                     line.push('\\');
                 }
                 line.push_str(text);
@@ -349,7 +392,8 @@ fn assemble(parts: &Parts, place: Place) -> String {
 /// Whether the line ends with the mark of a note.
 fn ends_with_mark(line: &str) -> bool {
     line.strip_suffix(']').is_some_and(|line| {
-        line.trim_end_matches(|c: char| c.is_ascii_digit()).ends_with("[^")
+        line.trim_end_matches(|c: char| c.is_ascii_digit())
+            .ends_with("[^")
     })
 }
 
@@ -383,7 +427,11 @@ fn choose(parts: &Parts) -> Vec<Option<&'static str>> {
         // Characters beside the delimiters. Those of a pair not settled yet count as punctuation,
         // which every choice for it is.
         let around = [
-            last_char(start.checked_sub(1).map(|i| &parts.all[i]), &chosen, &settled),
+            last_char(
+                start.checked_sub(1).map(|i| &parts.all[i]),
+                &chosen,
+                &settled,
+            ),
             first_char(parts.all.get(start + 1), &chosen, &settled),
             last_char(parts.all.get(end.wrapping_sub(1)), &chosen, &settled),
             first_char(parts.all.get(end + 1), &chosen, &settled),
@@ -405,7 +453,7 @@ fn choose(parts: &Parts) -> Vec<Option<&'static str>> {
         };
         chosen[*pair] = candidates.iter().copied().find(|delimiter| {
             let sign = delimiter.chars().next();
-            let meets = around.iter().any(|&c| c == sign);
+            let meets = around.contains(&sign);
             // `_` is none within a word.
             let word = sign == Some('_') && (before == Side::Letter || after == Side::Letter);
             !meets && !word
@@ -414,7 +462,11 @@ fn choose(parts: &Parts) -> Vec<Option<&'static str>> {
     chosen
 }
 
-fn last_char(part: Option<&Part>, chosen: &[Option<&'static str>], settled: &[bool]) -> Option<char> {
+fn last_char(
+    part: Option<&Part>,
+    chosen: &[Option<&'static str>],
+    settled: &[bool],
+) -> Option<char> {
     match part? {
         Part::Text(text) | Part::Markup(text) => text.chars().last(),
         Part::Break => None,
@@ -424,7 +476,11 @@ fn last_char(part: Option<&Part>, chosen: &[Option<&'static str>], settled: &[bo
     }
 }
 
-fn first_char(part: Option<&Part>, chosen: &[Option<&'static str>], settled: &[bool]) -> Option<char> {
+fn first_char(
+    part: Option<&Part>,
+    chosen: &[Option<&'static str>],
+    settled: &[bool],
+) -> Option<char> {
     match part? {
         Part::Text(text) | Part::Markup(text) => text.chars().next(),
         Part::Break => Some('\\'),
@@ -434,7 +490,12 @@ fn first_char(part: Option<&Part>, chosen: &[Option<&'static str>], settled: &[b
     }
 }
 
-fn delimiter_char(pair: usize, chosen: &[Option<&'static str>], settled: &[bool], tag: char) -> char {
+fn delimiter_char(
+    pair: usize,
+    chosen: &[Option<&'static str>],
+    settled: &[bool],
+    tag: char,
+) -> char {
     match chosen[pair].filter(|_| settled[pair]) {
         Some(delimiter) => delimiter.chars().next().unwrap_or(tag),
         None => tag,

@@ -50,7 +50,14 @@ fn write(math: &Math, out: &mut String) {
         Math::Text(text) => words(text, out),
         Math::Space => add(out, "\\quad "),
         Math::Fraction { over, under, bar } => {
-            add(out, if *bar { "\\frac" } else { "\\genfrac{}{}{0pt}{}" });
+            add(
+                out,
+                if *bar {
+                    "\\frac"
+                } else {
+                    "\\genfrac{}{}{0pt}{}"
+                },
+            );
             group(over, out);
             group(under, out);
         }
@@ -65,7 +72,12 @@ fn write(math: &Math, out: &mut String) {
             group(of, out);
         }
         Math::Scripts { base, sub, sup } => scripts(base, sub, sup, out),
-        Math::Limits { base, under, over, accent } => limits(base, under, over, *accent, out),
+        Math::Limits {
+            base,
+            under,
+            over,
+            accent,
+        } => limits(base, under, over, *accent, out),
         Math::Table(rows) => table("matrix", rows, out),
         Math::Fenced { open, close, inner } => match &**inner {
             Math::Table(rows) if matrix(open, close).is_some() => {
@@ -91,7 +103,11 @@ fn row(all: &[Math], out: &mut String) {
     let mut partner = vec![None; all.len()];
     let mut open: Vec<(usize, &str)> = Vec::new();
     for (index, math) in all.iter().enumerate() {
-        let Math::Operator { text, stretchy: true } = math else {
+        let Math::Operator {
+            text,
+            stretchy: true,
+        } = math
+        else {
             continue;
         };
         if let Some(at) = open.iter().rposition(|(_, o)| closes(o, text)) {
@@ -106,9 +122,15 @@ fn row(all: &[Math], out: &mut String) {
     // A brace before cases has no partner: it grows with all that follows.
     for &(index, text) in &open {
         let rest = &all[index + 1..];
-        if text == "{" && rest.iter().any(|m| matches!(m, Math::Table(_))) && partner[index..].iter().all(Option::is_none) {
+        if text == "{"
+            && rest.iter().any(|m| matches!(m, Math::Table(_)))
+            && partner[index..].iter().all(Option::is_none)
+        {
             let before = &all[..index];
-            before.iter().enumerate().for_each(|(i, m)| element(all, i, m, &partner, out));
+            before
+                .iter()
+                .enumerate()
+                .for_each(|(i, m)| element(all, i, m, &partner, out));
             fenced("{", "", |out| row(rest, out), out);
             return;
         }
@@ -165,18 +187,33 @@ fn tall(math: &Math) -> bool {
 
 /// A bracket that is one sign of a line.
 fn level(text: &str) -> bool {
-    text.is_empty() || symbols::delimiter(text).is_some() && text != "<" && text != ">" && text != "||"
+    text.is_empty()
+        || symbols::delimiter(text).is_some() && text != "<" && text != ">" && text != "||"
 }
 
 fn opens(text: &str) -> bool {
-    matches!(text, "(" | "[" | "{" | "⟨" | "〈" | "⌈" | "⌊" | "⟦" | "|" | "‖" | "∥" | "∣" | "||")
+    matches!(
+        text,
+        "(" | "[" | "{" | "⟨" | "〈" | "⌈" | "⌊" | "⟦" | "|" | "‖" | "∥" | "∣" | "||"
+    )
 }
 
 fn closes(open: &str, close: &str) -> bool {
     matches!(
         (open, close),
-        ("(" | "[", ")" | "]") | ("{", "}") | ("⟨", "⟩") | ("〈", "〉") | ("⌈", "⌉") | ("⌊", "⌋") | ("⟦", "⟧")
-            | ("|", "|") | ("‖", "‖") | ("∥", "∥") | ("∣", "∣") | ("||", "||") | ("|", "⟩")
+        ("(" | "[", ")" | "]")
+            | ("{", "}")
+            | ("⟨", "⟩")
+            | ("〈", "〉")
+            | ("⌈", "⌉")
+            | ("⌊", "⌋")
+            | ("⟦", "⟧")
+            | ("|", "|")
+            | ("‖", "‖")
+            | ("∥", "∥")
+            | ("∣", "∣")
+            | ("||", "||")
+            | ("|", "⟩")
     )
 }
 
@@ -224,7 +261,7 @@ fn table(name: &str, rows: &[Vec<Math>], out: &mut String) {
             let start = out.len();
             write(cell, out);
             // `\\[` would be a distance, `\\*` a break.
-            if out[start..].trim_start().starts_with(['[', '*']) {
+            if column == 0 && out[start..].trim_start().starts_with(['[', '*']) {
                 out.insert_str(start, "{}");
             }
         }
@@ -238,7 +275,9 @@ fn scripts(base: &Math, sub: &Option<Box<Math>>, sup: &Option<Box<Math>>, out: &
     let empty = matches!(base, Math::Row(all) if all.is_empty());
     match base {
         _ if empty => out.push_str("{}"),
-        Math::Identifier { text, .. } if text.chars().count() == 1 || operator_name(text) => write(base, out),
+        Math::Identifier { text, .. } if text.chars().count() == 1 || operator_name(text) => {
+            write(base, out)
+        }
         Math::Number(text) if text.len() == 1 => write(base, out),
         Math::Operator { text, .. } if text.chars().count() == 1 => write(base, out),
         Math::Fenced { .. } => write(base, out),
@@ -247,7 +286,9 @@ fn scripts(base: &Math, sub: &Option<Box<Math>>, sup: &Option<Box<Math>>, out: &
     script('_', sub, out);
     if let Some(sup) = sup {
         match &**sup {
-            Math::Operator { text, .. } if !text.is_empty() && text.chars().all(|c| matches!(c, '′' | '\'')) => {
+            Math::Operator { text, .. }
+                if !text.is_empty() && text.chars().all(|c| matches!(c, '′' | '\'')) =>
+            {
                 out.push_str("^{");
                 text.chars().for_each(|_| add(out, "\\prime"));
                 out.push('}');
@@ -316,8 +357,15 @@ fn limits(
         Math::Operator { text, .. } => symbols::large(text),
         Math::Identifier { text, .. } | Math::Text(text) => symbols::with_limits(text),
         // `\underbrace{..}` takes its words as a script.
-        Math::Limits { base: _, under, over, .. } => {
-            let brace = |s: Option<String>| s.is_some_and(|s| matches!(s.as_str(), "⏟" | "⏞" | "︸" | "︷"));
+        Math::Limits {
+            base: _,
+            under,
+            over,
+            ..
+        } => {
+            let brace = |s: Option<String>| {
+                s.is_some_and(|s| matches!(s.as_str(), "⏟" | "⏞" | "︸" | "︷"))
+            };
             brace(sign(under)) || brace(sign(over))
         }
         _ => false,
@@ -446,7 +494,11 @@ fn sign(c: char, out: &mut String) {
         add(out, command);
     } else if c.is_whitespace() {
         add(out, "\\ ");
-    } else if c.is_control() || ('\u{200b}'..='\u{200f}').contains(&c) || c == '\u{fe0e}' || c == '\u{fe0f}' {
+    } else if c.is_control()
+        || ('\u{200b}'..='\u{200f}').contains(&c)
+        || c == '\u{fe0e}'
+        || c == '\u{fe0f}'
+    {
         // Shows nothing.
     } else if c.is_ascii_graphic() || symbols::known(c) {
         let mut buffer = [0; 4];
@@ -474,6 +526,7 @@ fn in_text(command: &str, text: &str, out: &mut String) {
             '>' => out.push_str("\\textgreater{}"),
             '^' => out.push_str("\\textasciicircum{}"),
             '~' => out.push_str("\\textasciitilde{}"),
+            '`' => out.push_str("\\char\"60{}"),
             '&' | '%' | '#' | '_' => {
                 out.push('\\');
                 out.push(c);

@@ -23,8 +23,14 @@ use notes::Notes;
 /// the end of each. `name` gives the address of a picture in the Markdown (`images/cover.jpg`) by
 /// its path in the container, or none where it could not be had: then its alt text is written.
 pub fn write(chapters: &[Chapter], name: &mut dyn FnMut(&str) -> Option<String>) -> Vec<String> {
-    let mut writer = Writer { notes: Notes::of(chapters), name };
-    chapters.iter().map(|chapter| writer.chapter(chapter)).collect()
+    let mut writer = Writer {
+        notes: Notes::of(chapters),
+        name,
+    };
+    chapters
+        .iter()
+        .map(|chapter| writer.chapter(chapter))
+        .collect()
 }
 
 struct Writer<'a> {
@@ -93,7 +99,11 @@ impl<'a> Writer<'a> {
             Piece::Picture(picture) => self.picture_block(picture),
             Piece::Formula(math) => {
                 let latex = latex::latex(math);
-                if latex.is_empty() { latex } else { format!("$${latex}$$") }
+                if latex.is_empty() {
+                    latex
+                } else {
+                    format!("$${latex}$$")
+                }
             }
             Piece::Rule => "***".to_owned(),
             Piece::PageBreak(label) => comment(label),
@@ -161,7 +171,9 @@ impl<'a> Writer<'a> {
                 // none with an empty first item.
                 (Some(Piece::Paragraph(_)), Piece::List { start, items }) => {
                     start.is_none_or(|n| n == 1)
-                        && items.first().is_some_and(|i| matches!(i.first(), Some(Piece::Paragraph(_))))
+                        && items
+                            .first()
+                            .is_some_and(|i| matches!(i.first(), Some(Piece::Paragraph(_))))
                 }
                 _ => false,
             };
@@ -240,7 +252,11 @@ fn indent(text: &str, first: &str, rest: &str, out: &mut String) {
         if index > 0 {
             out.push('\n');
         }
-        out.push_str(if line.is_empty() { prefix.trim_end() } else { prefix });
+        out.push_str(if line.is_empty() {
+            prefix.trim_end()
+        } else {
+            prefix
+        });
         out.push_str(line);
     }
 }

@@ -61,9 +61,16 @@ impl<'a> Notes<'a> {
             open.extend(marks);
             next += 1;
         }
-        let bodies = by_id.into_iter().filter(|(_, index)| reached.contains(index));
-        let bodies = bodies.map(|(id, index)| (id, found.notes[index].1)).collect();
-        Notes { bodies, ..Notes::default() }
+        let bodies = by_id
+            .into_iter()
+            .filter(|(_, index)| reached.contains(index));
+        let bodies = bodies
+            .map(|(id, index)| (id, found.notes[index].1))
+            .collect();
+        Notes {
+            bodies,
+            ..Notes::default()
+        }
     }
 
     /// Whether the note stands at its mark and not where the book has it.
@@ -90,12 +97,16 @@ impl<'a> Notes<'a> {
 
 /// What a mark or a note's number says, without brackets and points: `1` of `[1]` and `1.`
 fn label(text: &str) -> String {
-    text.chars().filter(|c| !c.is_whitespace() && !"[](){}.:".contains(*c)).collect()
+    text.chars()
+        .filter(|c| !c.is_whitespace() && !"[](){}.:".contains(*c))
+        .collect()
 }
 
 /// A note without the link at its start that says what its mark does.
 fn without_label<'a>(pieces: &'a [Piece], mark: &str) -> Cow<'a, [Piece]> {
-    let first = pieces.iter().position(|p| !matches!(p, Piece::PageBreak(_)));
+    let first = pieces
+        .iter()
+        .position(|p| !matches!(p, Piece::PageBreak(_)));
     let Some((at, Piece::Paragraph(line))) = first.map(|at| (at, &pieces[at])) else {
         return Cow::Borrowed(pieces);
     };
@@ -105,7 +116,9 @@ fn without_label<'a>(pieces: &'a [Piece], mark: &str) -> Cow<'a, [Piece]> {
     let mut pieces = pieces.to_vec();
     let mut line = line[1..].to_vec();
     if let Some(Inline::Text(text)) = line.first_mut() {
-        let rest = text.trim_start_matches(['.', ')', ']', ':']).trim_start_matches([' ', '\u{a0}']);
+        let rest = text
+            .trim_start_matches(['.', ')', ']', ':'])
+            .trim_start_matches([' ', '\u{a0}']);
         *text = rest.to_owned();
         if text.is_empty() {
             line.remove(0);
@@ -151,7 +164,11 @@ fn pieces_in<'a>(pieces: &'a [Piece], found: &mut Found<'a>) {
             Piece::Quote(pieces) => pieces_in(pieces, found),
             Piece::Table(table) => {
                 inlines_in(&table.caption, found);
-                table.rows.iter().flatten().for_each(|cell| pieces_in(&cell.pieces, found));
+                table
+                    .rows
+                    .iter()
+                    .flatten()
+                    .for_each(|cell| pieces_in(&cell.pieces, found));
             }
             Piece::Picture(picture) => inlines_in(&picture.caption, found),
             Piece::Note { id, pieces } => {

@@ -17,7 +17,7 @@ pub fn symbol(c: char) -> Option<&'static str> {
         '|' => "\\vert",
         '<' => "\\lt",
         '>' => "\\gt",
-        '`' => "\\text{\\textasciigrave}",
+        '`' => "\\text{\\char\"60}",
         '"' => "\\text{\"}",
         '\'' | '′' => "{}'",
         '″' => "{}''",
@@ -304,16 +304,46 @@ pub fn known(c: char) -> bool {
 pub fn operator_name(text: &str) -> bool {
     matches!(
         text,
-        "arccos" | "arcsin" | "arctan" | "arg" | "cos" | "cosh" | "cot" | "coth" | "csc" | "deg"
-            | "det" | "dim" | "exp" | "gcd" | "hom" | "inf" | "ker" | "lg" | "lim" | "liminf"
-            | "limsup" | "ln" | "log" | "max" | "min" | "sec" | "sin" | "sinh" | "sup" | "tan"
+        "arccos"
+            | "arcsin"
+            | "arctan"
+            | "arg"
+            | "cos"
+            | "cosh"
+            | "cot"
+            | "coth"
+            | "csc"
+            | "deg"
+            | "det"
+            | "dim"
+            | "exp"
+            | "gcd"
+            | "hom"
+            | "inf"
+            | "ker"
+            | "lg"
+            | "lim"
+            | "liminf"
+            | "limsup"
+            | "ln"
+            | "log"
+            | "max"
+            | "min"
+            | "sec"
+            | "sin"
+            | "sinh"
+            | "sup"
+            | "tan"
             | "tanh"
     )
 }
 
 /// Names below which limits stand.
 pub fn with_limits(text: &str) -> bool {
-    matches!(text, "det" | "gcd" | "inf" | "lim" | "liminf" | "limsup" | "max" | "min" | "sup")
+    matches!(
+        text,
+        "det" | "gcd" | "inf" | "lim" | "liminf" | "limsup" | "max" | "min" | "sup"
+    )
 }
 
 /// Signs above and below which limits stand.

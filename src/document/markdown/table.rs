@@ -17,11 +17,16 @@ impl Writer<'_> {
             out.push_str(&caption);
             out.push_str("\n\n");
         }
-        let piped = table.header_rows <= 1
-            && table.rows.iter().flatten().all(|cell| {
-                cell.rows == 1 && cell.columns == 1 && single(&cell.pieces).is_some()
-            });
-        if piped { self.pipes(table, &mut out) } else { self.html(table, &mut out) }
+        let piped =
+            table.header_rows <= 1
+                && table.rows.iter().flatten().all(|cell| {
+                    cell.rows == 1 && cell.columns == 1 && single(&cell.pieces).is_some()
+                });
+        if piped {
+            self.pipes(table, &mut out)
+        } else {
+            self.html(table, &mut out)
+        }
         out
     }
 
@@ -29,7 +34,11 @@ impl Writer<'_> {
         let columns = table.rows.iter().map(Vec::len).max().unwrap_or(0);
         let mut rows = table.rows.iter();
         let empty = Vec::new();
-        let head = if table.header_rows == 1 { rows.next() } else { None };
+        let head = if table.header_rows == 1 {
+            rows.next()
+        } else {
+            None
+        };
         self.pipe_row(head.unwrap_or(&empty), columns, out);
         out.push_str("\n|");
         out.push_str(&" --- |".repeat(columns));
@@ -103,7 +112,10 @@ impl Writer<'_> {
                 }
                 Inline::Link { to, text } => {
                     if to.contains("://") {
-                        out.push_str(&format!("<a href=\"{}\">", escape::address(to).replace('&', "&amp;")));
+                        out.push_str(&format!(
+                            "<a href=\"{}\">",
+                            escape::address(to).replace('&', "&amp;")
+                        ));
                         self.html_line(text, out);
                         out.push_str("</a>");
                     } else {

@@ -17,12 +17,59 @@ pub const NESTED: usize = 24;
 fn block_name(name: &str) -> bool {
     matches!(
         name,
-        "address" | "article" | "aside" | "blockquote" | "body" | "caption" | "center" | "dd"
-            | "details" | "dialog" | "dir" | "div" | "dl" | "dt" | "fieldset" | "figcaption"
-            | "figure" | "footer" | "form" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "header"
-            | "hgroup" | "hr" | "html" | "legend" | "li" | "listing" | "main" | "menu" | "nav"
-            | "ol" | "optgroup" | "option" | "p" | "plaintext" | "pre" | "search" | "section"
-            | "summary" | "table" | "tbody" | "td" | "tfoot" | "th" | "thead" | "tr" | "ul" | "xmp"
+        "address"
+            | "article"
+            | "aside"
+            | "blockquote"
+            | "body"
+            | "caption"
+            | "center"
+            | "dd"
+            | "details"
+            | "dialog"
+            | "dir"
+            | "div"
+            | "dl"
+            | "dt"
+            | "fieldset"
+            | "figcaption"
+            | "figure"
+            | "footer"
+            | "form"
+            | "h1"
+            | "h2"
+            | "h3"
+            | "h4"
+            | "h5"
+            | "h6"
+            | "header"
+            | "hgroup"
+            | "hr"
+            | "html"
+            | "legend"
+            | "li"
+            | "listing"
+            | "main"
+            | "menu"
+            | "nav"
+            | "ol"
+            | "optgroup"
+            | "option"
+            | "p"
+            | "plaintext"
+            | "pre"
+            | "search"
+            | "section"
+            | "summary"
+            | "table"
+            | "tbody"
+            | "td"
+            | "tfoot"
+            | "th"
+            | "thead"
+            | "tr"
+            | "ul"
+            | "xmp"
     )
 }
 
@@ -40,7 +87,9 @@ pub fn with_blocks(tree: &Tree, looks: &Looks) -> Vec<bool> {
     let mut has = vec![false; tree.len()];
     for &id in order.iter().rev() {
         let block = block_name(tree.name(id)) || looks.block(id) || displayed(tree, id);
-        if (block || has[id]) && let Some(parent) = tree.parent(id) {
+        if (block || has[id])
+            && let Some(parent) = tree.parent(id)
+        {
             has[parent] = true;
         }
     }
@@ -59,25 +108,68 @@ impl Reader<'_> {
     /// The children of an element as pieces.
     pub fn flow(&mut self, id: Id, pieces: &mut Vec<Piece>) {
         let mut line = Line::default();
-        for child in self.tree.children(id) {
-            if notes::is_page_break(self.tree, child) && self.is_block(child) {
-                self.flush(&mut line, pieces);
-                pieces.push(Piece::PageBreak(notes::page_label(self.tree, child)));
-                continue;
-            }
-            if self.tree.element(child).is_some() && !notes::is_page_break(self.tree, child) {
-                if self.left_out(child) || self.is_back_link(child) {
-                    continue;
-                }
-                if self.is_block(child) || self.has_block[child] || displayed(self.tree, child) {
-                    self.flush(&mut line, pieces);
-                    self.block(child, pieces);
-                    continue;
-                }
-            }
-            self.inline(child, &mut line);
-        }
+        self.flow_on(id, &mut line, pieces);
         self.flush(&mut line, pieces);
+    }
+
+    fn flow_on(&mut self, id: Id, line: &mut Line, pieces: &mut Vec<Piece>) {
+        for child in self.tree.children(id) {
+            self.step(child, line, pieces);
+        }
+    }
+
+    /// One child: a part of the line, or a block that ends it.
+    fn step(&mut self, child: Id, line: &mut Line, pieces: &mut Vec<Piece>) {
+        let tree = self.tree;
+        if notes::is_page_break(tree, child) {
+            if self.is_block(child) {
+                self.flush(line, pieces);
+                pieces.push(Piece::PageBreak(notes::page_label(tree, child)));
+                return;
+            }
+        } else if tree.element(child).is_some() {
+            if self.left_out(child) || self.is_back_link(child) {
+                return;
+            }
+            if self.is_block(child) || displayed(tree, child) {
+                self.flush(line, pieces);
+                self.block(child, pieces);
+                return;
+            }
+            if self.has_block[child] && tree.name(child) == "switch" {
+                if let Some(chosen) = self.chosen(child) {
+                    self.flow_on(chosen, line, pieces);
+                }
+                return;
+            }
+            if self.has_block[child] && !notes::is_note(tree, child) {
+                // Its lines go on from this one; each block in it is one of its own.
+                let wraps = self.wraps.len();
+                let wrap = self.wrap(child);
+                self.wraps.extend(wrap);
+                self.flow_on(child, line, pieces);
+                self.wraps.truncate(wraps);
+                return;
+            }
+        }
+        if self.wraps.is_empty() {
+            self.inline(child, line);
+        } else {
+            let mut part = line.part();
+            self.inline(child, &mut part);
+            line.take(part, |inlines| enclose_all(&self.wraps, inlines));
+        }
+    }
+
+    /// What an element around blocks means for their lines.
+    fn wrap(&self, id: Id) -> Option<Wrap> {
+        match self.tree.name(id) {
+            "a" => {
+                let to = self.tree.attribute(id, "href").and_then(|h| self.link(h));
+                to.map(Wrap::Link)
+            }
+            name => wrap_of(name),
+        }
     }
 
     /// The same, one level of quotes and lists further in.
@@ -91,11 +183,10 @@ impl Reader<'_> {
     fn flush(&mut self, line: &mut Line, pieces: &mut Vec<Piece>) {
         let line = std::mem::take(line);
         if !line.inlines.is_empty() {
-            let inlines = enclose_all(&self.wraps, line.inlines);
             let mut part = Vec::new();
             let mut breaks = 0;
             // Two breaks make a new paragraph.
-            for inline in inlines {
+            for inline in line.inlines {
                 match inline {
                     Inline::Break => breaks += 1,
                     Inline::Text(text) if breaks > 0 && text.trim().is_empty() => {}
@@ -132,15 +223,6 @@ impl Reader<'_> {
             "pre" | "listing" | "xmp" | "plaintext" => self.code_block(id, pieces),
             "math" => pieces.push(Piece::Formula(mathml::formula(tree, id))),
             "figure" => self.figure(id, pieces),
-            "switch" => {
-                if let Some(chosen) = self.chosen(id) {
-                    self.flow(chosen, pieces);
-                }
-            }
-            "q" => {
-                // Quotation marks around blocks: on lines of their own they would be no words.
-                self.flow(id, pieces);
-            }
             _ if too_deep => self.flow(id, pieces),
             "ul" | "ol" | "menu" | "dir" => self.list(id, pieces),
             "dl" => self.definitions(id, pieces),
@@ -153,18 +235,14 @@ impl Reader<'_> {
             }
             "table" => self.table(id, pieces),
             _ => {
-                let level = tree.attribute(id, "aria-level").and_then(|l| l.parse::<u8>().ok());
+                let level = tree
+                    .attribute(id, "aria-level")
+                    .and_then(|l| l.parse::<u8>().ok());
                 if tree.says(id, "role", &["heading"]) && !self.has_block[id] {
                     self.heading(id, level.unwrap_or(2).clamp(1, 6), pieces);
                     return;
                 }
-                let wrap = match name {
-                    "a" => {
-                        let to = tree.attribute(id, "href").and_then(|h| self.link(h));
-                        to.map(Wrap::Link)
-                    }
-                    name => wrap_of(name),
-                };
+                let wrap = self.wrap(id);
                 let wraps = self.wraps.len();
                 self.wraps.extend(wrap);
                 self.flow(id, pieces);
@@ -198,7 +276,10 @@ impl Reader<'_> {
             }
         }
         let text = finish(text);
-        if text.iter().all(|i| matches!(i, Inline::Picture(_) | Inline::Break)) {
+        if text
+            .iter()
+            .all(|i| matches!(i, Inline::Picture(_) | Inline::Break))
+        {
             // A picture in place of a title is a picture.
             for inline in text {
                 if let Inline::Picture(picture) = inline {
@@ -226,13 +307,16 @@ impl Reader<'_> {
                 let note = self.note(child);
                 items.push(vec![note]);
             } else if tree.name(child) == "li" && !notes::is_page_break(tree, child) {
-                let value = tree.attribute(child, "value").and_then(|v| v.trim().parse::<i64>().ok());
+                let value = tree
+                    .attribute(child, "value")
+                    .and_then(|v| v.trim().parse::<i64>().ok());
                 if items.is_empty() {
                     first_value = value;
                 }
                 let mut item = Vec::new();
                 self.flow(child, &mut item);
-                all_notes &= !item.is_empty() && item.iter().all(|p| matches!(p, Piece::Note { .. }));
+                all_notes &=
+                    !item.is_empty() && item.iter().all(|p| matches!(p, Piece::Note { .. }));
                 items.push(item);
             } else if notes::is_page_break(tree, child) {
                 let label = Piece::PageBreak(notes::page_label(tree, child));
@@ -242,14 +326,9 @@ impl Reader<'_> {
                 }
             } else {
                 // Not allowed, but found: a list right in a list, text.
-                let mut stray = Vec::new();
-                if is_element && (self.is_block(child) || self.has_block[child]) {
-                    self.block(child, &mut stray);
-                } else {
-                    let mut line = Line::default();
-                    self.inline(child, &mut line);
-                    self.flush(&mut line, &mut stray);
-                }
+                let (mut stray, mut line) = (Vec::new(), Line::default());
+                self.step(child, &mut line, &mut stray);
+                self.flush(&mut line, &mut stray);
                 if !stray.is_empty() {
                     match items.last_mut() {
                         Some(item) => item.append(&mut stray),
@@ -270,7 +349,9 @@ impl Reader<'_> {
             return;
         }
         let start = (tree.name(id) == "ol").then(|| {
-            let said = tree.attribute(id, "start").and_then(|s| s.trim().parse().ok());
+            let said = tree
+                .attribute(id, "start")
+                .and_then(|s| s.trim().parse().ok());
             first_value.or(said).unwrap_or(1)
         });
         pieces.push(Piece::List { start, items });
@@ -304,11 +385,9 @@ impl Reader<'_> {
                 inner.push(self.note(child));
             } else if matches!(name, "dt" | "dd") {
                 self.flow(child, &mut inner);
-            } else if is_element && (self.is_block(child) || self.has_block[child]) {
-                self.block(child, &mut inner);
             } else {
                 let mut line = Line::default();
-                self.inline(child, &mut line);
+                self.step(child, &mut line, &mut inner);
                 self.flush(&mut line, &mut inner);
             }
             if inner.is_empty() {
@@ -337,7 +416,9 @@ impl Reader<'_> {
                 }
             } else if found.is_empty() && name != "dd" {
                 before.append(&mut inner);
-            } else if let (false, Some(Definition::Meaning(meaning))) = (name == "dd", found.last_mut()) {
+            } else if let (false, Some(Definition::Meaning(meaning))) =
+                (name == "dd", found.last_mut())
+            {
                 meaning.append(&mut inner);
             } else {
                 found.push(Definition::Meaning(inner));
@@ -349,7 +430,9 @@ impl Reader<'_> {
         let tree = self.tree;
         let mut inner = Vec::new();
         let mut captions = tree.children(id).filter(|&c| tree.name(c) == "figcaption");
-        let caption = captions.next().filter(|&c| captions.next().is_none() && !self.left_out(c));
+        let caption = captions
+            .next()
+            .filter(|&c| captions.next().is_none() && !self.left_out(c));
         let Some(caption) = caption.filter(|&c| self.only_lines(c)) else {
             self.flow(id, pieces);
             return;
@@ -367,25 +450,25 @@ impl Reader<'_> {
                 seen = true;
                 continue;
             }
-            let side = if seen { &mut after } else { &mut before };
-            let element = tree.element(child).is_some() && !notes::is_page_break(tree, child);
-            if element && (self.left_out(child) || self.is_back_link(child)) {
-                continue;
-            }
-            if element && (self.is_block(child) || self.has_block[child] || displayed(tree, child)) {
-                self.flush(&mut line, side);
-                self.block(child, side);
-            } else {
-                self.inline(child, &mut line);
-            }
+            self.step(
+                child,
+                &mut line,
+                if seen { &mut after } else { &mut before },
+            );
         }
         self.flush(&mut line, if seen { &mut after } else { &mut before });
-        let pictures = |all: &[Piece]| all.iter().filter(|p| matches!(p, Piece::Picture(_))).count();
-        let shown = |all: &[Piece]| {
-            all.iter().filter(|p| !matches!(p, Piece::PageBreak(_) | Piece::Note { .. })).count()
+        let pictures = |all: &[Piece]| {
+            all.iter()
+                .filter(|p| matches!(p, Piece::Picture(_)))
+                .count()
         };
-        let one_picture = pictures(&before) + pictures(&after) == 1
-            && shown(&before) + shown(&after) == 1;
+        let shown = |all: &[Piece]| {
+            all.iter()
+                .filter(|p| !matches!(p, Piece::PageBreak(_) | Piece::Note { .. }))
+                .count()
+        };
+        let one_picture =
+            pictures(&before) + pictures(&after) == 1 && shown(&before) + shown(&after) == 1;
         let mut text = Some(text).filter(|t| !t.is_empty());
         if one_picture {
             for piece in before.iter_mut().chain(&mut after) {
@@ -424,13 +507,20 @@ impl Reader<'_> {
     fn code_block(&mut self, id: Id, pieces: &mut Vec<Piece>) {
         let tree = self.tree;
         let class = |n: Id| {
-            let classes = tree.attribute(n, "class").unwrap_or_default().split_ascii_whitespace();
-            let said = classes.filter_map(|c| c.strip_prefix("language-").or(c.strip_prefix("lang-")));
+            let classes = tree
+                .attribute(n, "class")
+                .unwrap_or_default()
+                .split_ascii_whitespace();
+            let said =
+                classes.filter_map(|c| c.strip_prefix("language-").or(c.strip_prefix("lang-")));
             said.map(str::to_owned).next()
         };
         let inner = tree.children(id).find(|&c| tree.name(c) == "code");
         let language = class(id).or(inner.and_then(class));
-        let language = language.filter(|l| l.chars().all(|c| c.is_ascii_alphanumeric() || "+-_#.".contains(c)));
+        let language = language.filter(|l| {
+            l.chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-_#.".contains(c))
+        });
         let rich = tree.walk(id).any(|n| {
             matches!(tree.name(n), "img" | "svg" | "math" | "table" | "ruby")
                 || notes::is_mark(tree, n)
@@ -460,21 +550,32 @@ impl Reader<'_> {
                     text.push('\n');
                 }
             } else if let Data::Text(more) = tree.data(n) {
-                text.push_str(&more.replace("\r\n", "\n").replace('\r', "\n").replace('\0', ""));
+                text.push_str(
+                    &more
+                        .replace("\r\n", "\n")
+                        .replace('\r', "\n")
+                        .replace('\0', ""),
+                );
             }
         }
         let text = text.strip_prefix('\n').unwrap_or(&text);
         let text = text.trim_end_matches(['\n', ' ', '\t']);
         pieces.append(&mut marks);
         if !text.trim().is_empty() {
-            pieces.push(Piece::Code { language, text: text.to_owned() });
+            pieces.push(Piece::Code {
+                language,
+                text: text.to_owned(),
+            });
         }
     }
 
     /// Preformatted text with pictures, formulas or notes in it: a paragraph whose lines break
     /// where the book's do.
     fn preformatted(&mut self, id: Id, pieces: &mut Vec<Piece>) {
-        let mut line = Line { kept: true, ..Line::default() };
+        let mut line = Line {
+            kept: true,
+            ..Line::default()
+        };
         self.inline_children(id, &mut line);
         self.flush(&mut line, pieces);
     }
@@ -485,9 +586,9 @@ fn paragraph(inlines: Vec<Inline>, pieces: &mut Vec<Piece>) {
     let mut inlines = finish(inlines);
     // Page breaks at the start, with the spaces between them.
     let space = |i: &Inline| matches!(i, Inline::Text(t) if t.chars().all(char::is_whitespace));
-    let first = inlines.iter().position(|i| {
-        !matches!(i, Inline::PageBreak(_) | Inline::Break) && !space(i)
-    });
+    let first = inlines
+        .iter()
+        .position(|i| !matches!(i, Inline::PageBreak(_) | Inline::Break) && !space(i));
     for inline in inlines.drain(..first.unwrap_or(inlines.len())) {
         if let Inline::PageBreak(label) = inline {
             pieces.push(Piece::PageBreak(label));
@@ -505,7 +606,10 @@ fn paragraph(inlines: Vec<Inline>, pieces: &mut Vec<Piece>) {
         Inline::Break | Inline::PageBreak(_) => true,
         _ => false,
     };
-    if inlines.iter().all(|i| blank(i) || matches!(i, Inline::Picture(_))) {
+    if inlines
+        .iter()
+        .all(|i| blank(i) || matches!(i, Inline::Picture(_)))
+    {
         for inline in inlines {
             match inline {
                 Inline::Picture(picture) => pieces.push(Piece::Picture(picture)),

@@ -53,8 +53,20 @@ impl Line {
     }
 
     /// A part with inlines of its own, which goes on with this line's white space.
-    fn part(&mut self) -> Line {
-        Line { inlines: Vec::new(), after_text: self.after_text, kept: self.kept }
+    pub fn part(&mut self) -> Line {
+        Line {
+            inlines: Vec::new(),
+            after_text: self.after_text,
+            kept: self.kept,
+        }
+    }
+
+    /// Takes a part back, changed.
+    pub fn take(&mut self, part: Line, change: impl FnOnce(Vec<Inline>) -> Vec<Inline>) {
+        self.after_text = part.after_text;
+        change(part.inlines)
+            .into_iter()
+            .for_each(|inline| append(&mut self.inlines, inline));
     }
 
     /// Takes a part back, wrapped; spaces at its ends stay outside.
@@ -77,7 +89,11 @@ fn push_text(inlines: &mut Vec<Inline>, text: String) {
 
 /// Puts `inner` into `out` within an element; spaces and breaks at its ends, and all of it if
 /// nothing else is there, stay outside.
-fn wrapped(mut inner: Vec<Inline>, wrap: impl FnOnce(Vec<Inline>) -> Inline, out: &mut Vec<Inline>) {
+fn wrapped(
+    mut inner: Vec<Inline>,
+    wrap: impl FnOnce(Vec<Inline>) -> Inline,
+    out: &mut Vec<Inline>,
+) {
     let outside = |inline: &Inline| {
         matches!(inline, Inline::Break | Inline::PageBreak(_))
             || matches!(inline, Inline::Text(text) if text.chars().all(|c| c == ' '))
@@ -119,7 +135,9 @@ fn append(out: &mut Vec<Inline>, inline: Inline) {
 pub fn scheme(address: &str) -> Option<&str> {
     let (scheme, _) = address.trim_start().split_once(':')?;
     let valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
     valid.then_some(scheme)
 }
 
@@ -176,7 +194,11 @@ impl Reader<'_> {
             "code" | "kbd" | "samp" | "tt" => self.code(id, line),
             "a" => self.anchor(id, line),
             "q" => {
-                let (open, close) = if self.quotes % 2 == 0 { ("“", "”") } else { ("‘", "’") };
+                let (open, close) = if self.quotes.is_multiple_of(2) {
+                    ("“", "”")
+                } else {
+                    ("‘", "’")
+                };
                 self.quotes += 1;
                 line.text(open);
                 self.inline_children(id, line);
@@ -210,7 +232,10 @@ impl Reader<'_> {
     fn anchor(&mut self, id: Id, line: &mut Line) {
         let mut part = line.part();
         self.inline_children(id, &mut part);
-        let href = self.tree.attribute(id, "href").or(self.tree.attribute(id, "xlink:href"));
+        let href = self
+            .tree
+            .attribute(id, "href")
+            .or(self.tree.attribute(id, "xlink:href"));
         let target = href.and_then(|h| self.link(h));
         match target {
             Some(to) if notes::is_mark(self.tree, id) => {
@@ -235,7 +260,10 @@ impl Reader<'_> {
         let href = href.trim();
         if let Some(scheme) = scheme(href) {
             let known = ["http", "https", "mailto", "tel", "ftp"];
-            return known.iter().any(|k| scheme.eq_ignore_ascii_case(k)).then(|| href.to_owned());
+            return known
+                .iter()
+                .any(|k| scheme.eq_ignore_ascii_case(k))
+                .then(|| href.to_owned());
         }
         if href.starts_with("//") {
             return Some(format!("https:{href}"));
@@ -250,8 +278,14 @@ impl Reader<'_> {
     pub fn picture(&mut self, id: Id, sources: &[&str]) -> Picture {
         let tree = self.tree;
         let source = sources.iter().find_map(|name| tree.attribute(id, name));
-        let alt = tree.attribute(id, "alt").or(tree.attribute(id, "aria-label"));
-        let alt = alt.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+        let alt = tree
+            .attribute(id, "alt")
+            .or(tree.attribute(id, "aria-label"));
+        let alt = alt
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         let source = source.unwrap_or_default().trim();
         let path = match scheme(source) {
             Some(_) => None,
@@ -265,18 +299,35 @@ impl Reader<'_> {
             let shown: String = source.chars().take(100).collect();
             self.fault(format!("the picture {shown:?} is not in the book"));
         }
-        Picture { path, alt, caption: Vec::new() }
+        Picture {
+            path,
+            alt,
+            caption: Vec::new(),
+        }
     }
 
     fn object(&mut self, id: Id, line: &mut Line) {
         let tree = self.tree;
-        let image = tree.attribute(id, "type").unwrap_or_default().starts_with("image/");
-        let source = if tree.name(id) == "object" { "data" } else { "src" };
-        let found = tree.attribute(id, source).filter(|s| image && scheme(s).is_none());
+        let image = tree
+            .attribute(id, "type")
+            .unwrap_or_default()
+            .starts_with("image/");
+        let source = if tree.name(id) == "object" {
+            "data"
+        } else {
+            "src"
+        };
+        let found = tree
+            .attribute(id, source)
+            .filter(|s| image && scheme(s).is_none());
         if found.and_then(|s| (self.resolve)(s)).is_some() {
             let mut picture = self.picture(id, &[source]);
             if picture.alt.is_empty() {
-                picture.alt = tree.text(id).split_whitespace().collect::<Vec<_>>().join(" ");
+                picture.alt = tree
+                    .text(id)
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" ");
             }
             line.push(Inline::Picture(picture));
         } else {
@@ -287,14 +338,26 @@ impl Reader<'_> {
     /// An SVG around one image is that picture; of another, its words are kept.
     fn svg(&mut self, id: Id, line: &mut Line) {
         let tree = self.tree;
-        let all: Vec<Id> = tree.walk(id).filter(|&n| tree.element(n).is_some()).collect();
-        let named = |name: &str| all.iter().copied().filter(move |&n| tree.name(n) == name).collect::<Vec<_>>();
+        let all: Vec<Id> = tree
+            .walk(id)
+            .filter(|&n| tree.element(n).is_some())
+            .collect();
+        let named = |name: &str| {
+            all.iter()
+                .copied()
+                .filter(move |&n| tree.name(n) == name)
+                .collect::<Vec<_>>()
+        };
         let words = |ids: &[Id]| {
             let text = ids.first().map(|&n| tree.text(n)).unwrap_or_default();
             text.split_whitespace().collect::<Vec<_>>().join(" ")
         };
         let title = words(&named("title"));
-        let title = if title.is_empty() { words(&named("desc")) } else { title };
+        let title = if title.is_empty() {
+            words(&named("desc"))
+        } else {
+            title
+        };
         let (images, texts, foreign) = (named("image"), named("text"), named("foreignobject"));
         for &image in &images {
             let mut picture = self.picture(image, &["xlink:href", "href"]);
@@ -311,8 +374,16 @@ impl Reader<'_> {
             self.fault("a drawing (SVG) is in the text; only its words were kept".to_owned());
             if texts.is_empty() && foreign.is_empty() {
                 let label = tree.attribute(id, "aria-label").unwrap_or_default();
-                let alt = if title.is_empty() { label.to_owned() } else { title };
-                line.push(Inline::Picture(Picture { path: None, alt, caption: Vec::new() }));
+                let alt = if title.is_empty() {
+                    label.to_owned()
+                } else {
+                    title
+                };
+                line.push(Inline::Picture(Picture {
+                    path: None,
+                    alt,
+                    caption: Vec::new(),
+                }));
             }
         }
         let mut walk = tree.walk(id);
@@ -374,12 +445,22 @@ impl Reader<'_> {
                 continue;
             }
             if name == "rt" {
-                let reading = tree.text(child).split_whitespace().collect::<Vec<_>>().join(" ");
+                let reading = tree
+                    .text(child)
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" ");
                 readings.push(reading);
                 continue;
             }
             if name == "rb" || !readings.is_empty() {
-                rubies(&mut bases, &mut readings, &mut line_part, line, name == "rb");
+                rubies(
+                    &mut bases,
+                    &mut readings,
+                    &mut line_part,
+                    line,
+                    name == "rb",
+                );
             }
             if name == "rb" {
                 self.inline_children(child, &mut line_part);
@@ -438,9 +519,15 @@ fn rubies(
     for base in bases.drain(..) {
         match readings.next().filter(|r| !r.is_empty()) {
             Some(reading) => {
-                wrapped(base, |base| Inline::Ruby { base, reading }, &mut line.inlines);
+                wrapped(
+                    base,
+                    |base| Inline::Ruby { base, reading },
+                    &mut line.inlines,
+                );
             }
-            None => base.into_iter().for_each(|inline| append(&mut line.inlines, inline)),
+            None => base
+                .into_iter()
+                .for_each(|inline| append(&mut line.inlines, inline)),
         }
     }
 }
@@ -492,7 +579,10 @@ pub fn enclose(wrap: &Wrap, mut inner: Vec<Inline>) -> Inline {
         Wrap::Strike => Inline::Strike(inner),
         Wrap::Sub => Inline::Sub(inner),
         Wrap::Sup => Inline::Sup(inner),
-        Wrap::Link(to) => Inline::Link { to: to.clone(), text: inner },
+        Wrap::Link(to) => Inline::Link {
+            to: to.clone(),
+            text: inner,
+        },
     }
 }
 
@@ -518,6 +608,15 @@ pub fn finish(inlines: Vec<Inline>) -> Vec<Inline> {
             | (Inline::Strike(more), Some(Inline::Strike(before))) => {
                 more.into_iter().for_each(|i| append(before, i));
             }
+            (
+                Inline::Link { to, text },
+                Some(Inline::Link {
+                    to: same,
+                    text: before,
+                }),
+            ) if to == *same => {
+                text.into_iter().for_each(|i| append(before, i));
+            }
             (Inline::Text(text), Some(Inline::Text(before)))
             | (Inline::Code(text), Some(Inline::Code(before))) => before.push_str(&text),
             (Inline::Break, _) => {
@@ -539,7 +638,10 @@ pub fn finish(inlines: Vec<Inline>) -> Vec<Inline> {
             _ => break,
         };
     }
-    let breaks = out.iter().take_while(|i| matches!(i, Inline::Break)).count();
+    let breaks = out
+        .iter()
+        .take_while(|i| matches!(i, Inline::Break))
+        .count();
     out.drain(..breaks);
     out
 }

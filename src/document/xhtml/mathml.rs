@@ -37,11 +37,18 @@ fn children(tree: &Tree, id: Id, depth: usize, style: Style) -> Vec<Math> {
 
 fn row(tree: &Tree, id: Id, style: Style, depth: usize) -> Math {
     let mut all = children(tree, id, depth, style);
-    if all.len() == 1 { all.remove(0) } else { Math::Row(all) }
+    if all.len() == 1 {
+        all.remove(0)
+    } else {
+        Math::Row(all)
+    }
 }
 
 fn folded(text: &str) -> String {
-    text.split([' ', '\t', '\n', '\r']).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ")
+    text.split([' ', '\t', '\n', '\r'])
+        .filter(|w| !w.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The text of a token element; white space at its ends is not part of it.
@@ -74,8 +81,26 @@ fn style_of(tree: &Tree, id: Id, inherited: Style, text: &str) -> Style {
 pub fn bracket(text: &str) -> bool {
     matches!(
         text,
-        "(" | ")" | "[" | "]" | "{" | "}" | "|" | "‖" | "⟨" | "⟩" | "〈" | "〉" | "⌈" | "⌉" | "⌊"
-            | "⌋" | "⟦" | "⟧" | "∥" | "∣" | "||"
+        "(" | ")"
+            | "["
+            | "]"
+            | "{"
+            | "}"
+            | "|"
+            | "‖"
+            | "⟨"
+            | "⟩"
+            | "〈"
+            | "〉"
+            | "⌈"
+            | "⌉"
+            | "⌊"
+            | "⌋"
+            | "⟦"
+            | "⟧"
+            | "∥"
+            | "∣"
+            | "||"
     )
 }
 
@@ -86,11 +111,15 @@ fn one(tree: &Tree, id: Id, style: Style, depth: usize) -> Option<Math> {
     }
     let depth = depth + 1;
     let arguments = || children(tree, id, depth, style);
-    let first = |all: &mut std::vec::IntoIter<Math>| Box::new(all.next().unwrap_or(Math::Row(Vec::new())));
+    let first =
+        |all: &mut std::vec::IntoIter<Math>| Box::new(all.next().unwrap_or(Math::Row(Vec::new())));
     Some(match tree.name(id) {
         "mi" | "ci" => {
             let text = token(tree, id);
-            Math::Identifier { style: style_of(tree, id, style, &text), text }
+            Math::Identifier {
+                style: style_of(tree, id, style, &text),
+                text,
+            }
         }
         "mn" | "cn" => {
             let text = token(tree, id);
@@ -122,7 +151,12 @@ fn one(tree: &Tree, id: Id, style: Style, depth: usize) -> Option<Math> {
         }
         "ms" => {
             let quote = |name| tree.attribute(id, name).unwrap_or("\"");
-            Math::Text(format!("{}{}{}", quote("lquote"), token(tree, id), quote("rquote")))
+            Math::Text(format!(
+                "{}{}{}",
+                quote("lquote"),
+                token(tree, id),
+                quote("rquote")
+            ))
         }
         "mglyph" => Math::Text(tree.attribute(id, "alt").unwrap_or_default().to_owned()),
         "mspace" => Math::Space,
@@ -131,45 +165,87 @@ fn one(tree: &Tree, id: Id, style: Style, depth: usize) -> Option<Math> {
                 !t.trim_start().starts_with('0') || t.bytes().any(|b| (b'1'..=b'9').contains(&b))
             });
             let mut all = arguments().into_iter();
-            Math::Fraction { over: first(&mut all), under: first(&mut all), bar }
+            Math::Fraction {
+                over: first(&mut all),
+                under: first(&mut all),
+                bar,
+            }
         }
-        "msqrt" => Math::Root { of: Box::new(row(tree, id, style, depth)), degree: None },
+        "msqrt" => Math::Root {
+            of: Box::new(row(tree, id, style, depth)),
+            degree: None,
+        },
         "mroot" => {
             let mut all = arguments().into_iter();
             let of = first(&mut all);
-            Math::Root { of, degree: all.next().map(Box::new) }
+            Math::Root {
+                of,
+                degree: all.next().map(Box::new),
+            }
         }
         name @ ("msub" | "msup" | "msubsup") => {
             let mut all = arguments_kept(tree, id, style, depth).into_iter();
             let base = first(&mut all);
-            let sub = if name == "msup" { None } else { all.next().map(Box::new) };
-            let sup = if name == "msub" { None } else { all.next().map(Box::new) };
+            let sub = if name == "msup" {
+                None
+            } else {
+                all.next().map(Box::new)
+            };
+            let sup = if name == "msub" {
+                None
+            } else {
+                all.next().map(Box::new)
+            };
             Math::Scripts { base, sub, sup }
         }
         name @ ("munder" | "mover" | "munderover") => {
             let mut all = arguments_kept(tree, id, style, depth).into_iter();
             let base = first(&mut all);
-            let under = if name == "mover" { None } else { all.next().map(Box::new) };
-            let over = if name == "munder" { None } else { all.next().map(Box::new) };
+            let under = if name == "mover" {
+                None
+            } else {
+                all.next().map(Box::new)
+            };
+            let over = if name == "munder" {
+                None
+            } else {
+                all.next().map(Box::new)
+            };
             let accent = match tree.attribute(id, "accent") {
                 Some(said) => said == "true",
-                None => matches!(over.as_deref(), Some(Math::Operator { text, .. }) if accent(text)),
+                None => {
+                    matches!(over.as_deref(), Some(Math::Operator { text, .. }) if accent(text))
+                }
             };
-            Math::Limits { base, under, over, accent }
+            Math::Limits {
+                base,
+                under,
+                over,
+                accent,
+            }
         }
         "mmultiscripts" => multiscripts(tree, id, style, depth),
         "mtable" => Math::Table(rows(tree, id, style, depth)),
         "mfenced" => fenced(tree, id, style, depth),
         "menclose" => Math::Enclosed {
-            how: tree.attribute(id, "notation").unwrap_or("longdiv").to_owned(),
+            how: tree
+                .attribute(id, "notation")
+                .unwrap_or("longdiv")
+                .to_owned(),
             inner: Box::new(row(tree, id, style, depth)),
         },
         "mphantom" => Math::Phantom(Box::new(row(tree, id, style, depth))),
         "maction" => {
-            let selected = tree.attribute(id, "selection").and_then(|s| s.parse::<usize>().ok());
+            let selected = tree
+                .attribute(id, "selection")
+                .and_then(|s| s.parse::<usize>().ok());
             let mut all = arguments();
             let index = selected.unwrap_or(1).saturating_sub(1);
-            if index < all.len() { all.swap_remove(index) } else { return None }
+            if index < all.len() {
+                all.swap_remove(index)
+            } else {
+                return None;
+            }
         }
         "semantics" => semantics(tree, id, style, depth)?,
         "none" | "mprescripts" | "maligngroup" | "malignmark" | "annotation" => return None,
@@ -189,14 +265,35 @@ fn one(tree: &Tree, id: Id, style: Style, depth: usize) -> Option<Math> {
 /// Arguments by place: what shows nothing (`none`, an empty `mo`) still takes its place.
 fn arguments_kept(tree: &Tree, id: Id, style: Style, depth: usize) -> Vec<Math> {
     let elements = tree.children(id).filter(|&c| tree.element(c).is_some());
-    elements.map(|c| one(tree, c, style, depth).unwrap_or(Math::Row(Vec::new()))).collect()
+    elements
+        .map(|c| one(tree, c, style, depth).unwrap_or(Math::Row(Vec::new())))
+        .collect()
 }
 
 fn accent(text: &str) -> bool {
     matches!(
         text,
-        "^" | "ˆ" | "~" | "˜" | "¯" | "‾" | "_" | "→" | "⃗" | "←" | "˙" | "." | "¨" | "˘" | "ˇ"
-            | "´" | "`" | "⏞" | "⏜" | "\u{302}" | "\u{303}" | "\u{304}"
+        "^" | "ˆ"
+            | "~"
+            | "˜"
+            | "¯"
+            | "‾"
+            | "_"
+            | "→"
+            | "⃗"
+            | "←"
+            | "˙"
+            | "."
+            | "¨"
+            | "˘"
+            | "ˇ"
+            | "´"
+            | "`"
+            | "⏞"
+            | "⏜"
+            | "\u{302}"
+            | "\u{303}"
+            | "\u{304}"
     )
 }
 
@@ -241,16 +338,28 @@ fn multiscripts(tree: &Tree, id: Id, style: Style, depth: usize) -> Math {
     };
     let mut all = Vec::new();
     for (sub, sup) in pairs(before) {
-        all.push(Math::Scripts { base: Box::new(Math::Row(Vec::new())), sub, sup });
+        all.push(Math::Scripts {
+            base: Box::new(Math::Row(Vec::new())),
+            sub,
+            sup,
+        });
     }
     let mut after = pairs(after).into_iter();
     let base = base.unwrap_or(Math::Row(Vec::new()));
     match after.next() {
-        Some((sub, sup)) => all.push(Math::Scripts { base: Box::new(base), sub, sup }),
+        Some((sub, sup)) => all.push(Math::Scripts {
+            base: Box::new(base),
+            sub,
+            sup,
+        }),
         None => all.push(base),
     }
     for (sub, sup) in after {
-        all.push(Math::Scripts { base: Box::new(Math::Row(Vec::new())), sub, sup });
+        all.push(Math::Scripts {
+            base: Box::new(Math::Row(Vec::new())),
+            sub,
+            sup,
+        });
     }
     Math::Row(all)
 }
@@ -275,17 +384,40 @@ fn rows(tree: &Tree, id: Id, style: Style, depth: usize) -> Vec<Vec<Math>> {
 }
 
 fn fenced(tree: &Tree, id: Id, style: Style, depth: usize) -> Math {
-    let said = |name, default: &str| tree.attribute(id, name).unwrap_or(default).trim().to_owned();
-    let separators: Vec<char> =
-        said("separators", ",").chars().filter(|c| !c.is_whitespace()).collect();
+    let said = |name, default: &str| {
+        tree.attribute(id, name)
+            .unwrap_or(default)
+            .trim()
+            .to_owned()
+    };
+    let separators: Vec<char> = said("separators", ",")
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .collect();
     let mut inner = Vec::new();
-    for (index, argument) in arguments_kept(tree, id, style, depth).into_iter().enumerate() {
-        let separator = separators.get(index.saturating_sub(1)).or(separators.last());
+    for (index, argument) in arguments_kept(tree, id, style, depth)
+        .into_iter()
+        .enumerate()
+    {
+        let separator = separators
+            .get(index.saturating_sub(1))
+            .or(separators.last());
         if let (1.., Some(separator)) = (index, separator) {
-            inner.push(Math::Operator { text: separator.to_string(), stretchy: false });
+            inner.push(Math::Operator {
+                text: separator.to_string(),
+                stretchy: false,
+            });
         }
         inner.push(argument);
     }
-    let inner = if inner.len() == 1 { inner.remove(0) } else { Math::Row(inner) };
-    Math::Fenced { open: said("open", "("), close: said("close", ")"), inner: Box::new(inner) }
+    let inner = if inner.len() == 1 {
+        inner.remove(0)
+    } else {
+        Math::Row(inner)
+    };
+    Math::Fenced {
+        open: said("open", "("),
+        close: said("close", ")"),
+        inner: Box::new(inner),
+    }
 }

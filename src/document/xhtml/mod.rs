@@ -80,7 +80,12 @@ pub fn chapter(bytes: &[u8], path: &str, around: &Surroundings<'_>) -> Chapter {
     if body.is_none_or(|id| !reader.looks.hidden(id)) {
         reader.flow(top, &mut pieces);
     }
-    Chapter { path: path.to_owned(), aside: false, pieces, faults: reader.faults }
+    Chapter {
+        path: path.to_owned(),
+        aside: false,
+        pieces,
+        faults: reader.faults,
+    }
 }
 
 fn sheets(tree: &Tree, around: &Surroundings<'_>) -> Vec<Rc<Sheet>> {
@@ -96,7 +101,10 @@ fn sheets(tree: &Tree, around: &Surroundings<'_>) -> Vec<Rc<Sheet>> {
                     && tree.attribute(id, "media").is_none_or(style::applies_to);
                 let path = tree.attribute(id, "href").filter(|_| sheet);
                 let path = path.filter(|h| inlines::scheme(h).is_none());
-                found.extend(path.and_then(|h| (around.resolve)(h)).and_then(|p| (around.sheet)(&p)));
+                found.extend(
+                    path.and_then(|h| (around.resolve)(h))
+                        .and_then(|p| (around.sheet)(&p)),
+                );
             }
             _ => {}
         }
@@ -143,8 +151,20 @@ impl Reader<'_> {
         let name = self.tree.name(id);
         let never = matches!(
             name,
-            "script" | "style" | "template" | "head" | "title" | "meta" | "link" | "rp" | "datalist"
-                | "iframe" | "area" | "param" | "source" | "track"
+            "script"
+                | "style"
+                | "template"
+                | "head"
+                | "title"
+                | "meta"
+                | "link"
+                | "rp"
+                | "datalist"
+                | "iframe"
+                | "area"
+                | "param"
+                | "source"
+                | "track"
         );
         if never {
             return true;

@@ -15,8 +15,11 @@ const LABEL: usize = 30;
 
 pub fn is_note(tree: &Tree, id: Id) -> bool {
     tree.name(id) != "a"
-        && (tree.says(id, "epub:type", &["footnote", "endnote", "rearnote", "note", "annotation"])
-            || tree.says(id, "role", &["doc-footnote", "doc-endnote"]))
+        && (tree.says(
+            id,
+            "epub:type",
+            &["footnote", "endnote", "rearnote", "note", "annotation"],
+        ) || tree.says(id, "role", &["doc-footnote", "doc-endnote"]))
 }
 
 pub fn is_mark(tree: &Tree, id: Id) -> bool {
@@ -49,14 +52,26 @@ pub fn marked(tree: &Tree, path: &str) -> HashSet<String> {
 /// The label of a page break: what it is called, else what is printed in it.
 pub fn page_label(tree: &Tree, id: Id) -> String {
     let text = tree.text(id);
-    let said = [tree.attribute(id, "title"), tree.attribute(id, "aria-label"), Some(&*text)];
-    let label = said.into_iter().flatten().map(str::trim).find(|label| !label.is_empty());
+    let said = [
+        tree.attribute(id, "title"),
+        tree.attribute(id, "aria-label"),
+        Some(&*text),
+    ];
+    let label = said
+        .into_iter()
+        .flatten()
+        .map(str::trim)
+        .find(|label| !label.is_empty());
     let label = label.or_else(|| {
         let id = tree.attribute(id, "id")?;
         let digits = id.trim_start_matches(|c: char| !c.is_ascii_digit());
         (!digits.is_empty()).then_some(digits)
     });
-    let words = label.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = label
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     words.chars().take(LABEL).collect()
 }
 
@@ -92,20 +107,36 @@ impl Reader<'_> {
         let text = self.tree.text(id);
         let text = text.trim();
         let arrow = !text.is_empty()
-            && text.chars().all(|c| matches!(c, '↩' | '↵' | '⏎' | '←' | '↑' | '^' | '⤴' | '\u{fe0e}' | '\u{fe0f}'));
-        let within = self.tree.attribute(id, "href").is_some_and(|h| h.contains('#'));
+            && text.chars().all(|c| {
+                matches!(
+                    c,
+                    '↩' | '↵' | '⏎' | '←' | '↑' | '^' | '⤴' | '\u{fe0e}' | '\u{fe0f}'
+                )
+            });
+        let within = self
+            .tree
+            .attribute(id, "href")
+            .is_some_and(|h| h.contains('#'));
         within && arrow
     }
 
     /// A mark as inlines: a short text is the mark; a longer one is read on, the mark after it.
     pub fn mark(&mut self, id: Id, target: String, inner: Vec<Inline>) -> Vec<Inline> {
-        let text = self.tree.text(id).split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = self
+            .tree
+            .text(id)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         let word = text.chars().filter(|c| c.is_alphabetic()).count() > 3;
         if text.chars().count() <= MARK && !word {
             return vec![Inline::NoteMark { id: target, text }];
         }
         let mut all = inner;
-        all.push(Inline::NoteMark { id: target, text: String::new() });
+        all.push(Inline::NoteMark {
+            id: target,
+            text: String::new(),
+        });
         all
     }
 }

@@ -75,7 +75,9 @@ impl Sheet {
     pub fn parse(css: &str) -> Sheet {
         let mut sheet = Sheet::default();
         let mut parser = Parser::new(css);
-        let mut rules = Rules { out: &mut sheet.rules };
+        let mut rules = Rules {
+            out: &mut sheet.rules,
+        };
         for rule in StyleSheetParser::new(&mut parser, &mut rules) {
             let _ = rule;
         }
@@ -93,10 +95,7 @@ impl<'i> QualifiedRuleParser<'i> for Rules<'_> {
     type QualifiedRule = ();
     type Error = ();
 
-    fn parse_prelude(
-        &mut self,
-        input: &mut Parser<'i>,
-    ) -> Result<Self::Prelude, ParseError<()>> {
+    fn parse_prelude(&mut self, input: &mut Parser<'i>) -> Result<Self::Prelude, ParseError<()>> {
         Ok(input.parse_comma_separated_ignoring_errors(selector))
     }
 
@@ -112,7 +111,11 @@ impl<'i> QualifiedRuleParser<'i> for Rules<'_> {
         }
         for (steps, specificity) in selectors {
             if self.out.len() < RULES {
-                self.out.push(Rule { steps, specificity, declared });
+                self.out.push(Rule {
+                    steps,
+                    specificity,
+                    declared,
+                });
             }
         }
         Ok(())
@@ -131,9 +134,12 @@ impl<'i> AtRuleParser<'i> for Rules<'_> {
     ) -> Result<(), ParseError<()>> {
         let start = input.position();
         while input.next().is_ok() {}
-        let applies =
-            name.eq_ignore_ascii_case("media") && applies_to(input.slice_from(start));
-        if applies { Ok(()) } else { Err(ParseError::unexpected_token()) }
+        let applies = name.eq_ignore_ascii_case("media") && applies_to(input.slice_from(start));
+        if applies {
+            Ok(())
+        } else {
+            Err(ParseError::unexpected_token())
+        }
     }
 
     fn parse_block(
@@ -231,7 +237,9 @@ fn selector(input: &mut Parser<'_>) -> Result<(Vec<Step>, u32), ParseError<()>> 
 
 fn attribute_test(input: &mut Parser<'_>) -> Result<(String, Test), ParseError<()>> {
     let mut name = String::new();
-    if input.try_parse(|i| i.expect_delim('*')).is_err() && let Ok(ident) = input.try_parse(|i| i.expect_ident_cloned()) {
+    if input.try_parse(|i| i.expect_delim('*')).is_err()
+        && let Ok(ident) = input.try_parse(|i| i.expect_ident_cloned())
+    {
         name = ident.to_string();
     }
     let op = match input.next() {
@@ -239,7 +247,11 @@ fn attribute_test(input: &mut Parser<'_>) -> Result<(String, Test), ParseError<(
         Ok(Token::Delim('|')) => {
             let local = input.expect_ident_cloned()?;
             // `*|type`, `|type` and `epub|type`: names are compared with their prefix.
-            name = if name.is_empty() { local.to_string() } else { format!("{name}:{local}") };
+            name = if name.is_empty() {
+                local.to_string()
+            } else {
+                format!("{name}:{local}")
+            };
             match input.next() {
                 Err(_) => return Ok((name, Test::Set)),
                 Ok(token) => token.clone(),
@@ -351,11 +363,22 @@ impl Looks {
     /// Looks of every element under the sheets, in their order.
     pub fn of(tree: &Tree, sheets: &[&Sheet]) -> Looks {
         let mut by_key: HashMap<&str, Vec<(usize, &Rule)>> = HashMap::new();
-        let rules = sheets.iter().flat_map(|s| &s.rules).take(RULES * 4).enumerate();
+        let rules = sheets
+            .iter()
+            .flat_map(|s| &s.rules)
+            .take(RULES * 4)
+            .enumerate();
         for (order, rule) in rules {
             let first = &rule.steps[0];
-            let key = first.id.as_ref().or(first.classes.first()).or(first.name.as_ref());
-            by_key.entry(key.map_or("", String::as_str)).or_default().push((order, rule));
+            let key = first
+                .id
+                .as_ref()
+                .or(first.classes.first())
+                .or(first.name.as_ref());
+            by_key
+                .entry(key.map_or("", String::as_str))
+                .or_default()
+                .push((order, rule));
         }
         let mut flags = vec![0; tree.len()];
         let mut work = WORK;
@@ -368,14 +391,11 @@ impl Looks {
     }
 }
 
-fn look(
-    tree: &Tree,
-    id: Id,
-    by_key: &HashMap<&str, Vec<(usize, &Rule)>>,
-    work: &mut usize,
-) -> u8 {
-    // Rank: important, inline, specificity, order.
-    let mut best: [Option<((bool, bool, u32, usize), Value)>; 2] = [None, None];
+/// Important, inline, specificity, order.
+type Rank = (bool, bool, u32, usize);
+
+fn look(tree: &Tree, id: Id, by_key: &HashMap<&str, Vec<(usize, &Rule)>>, work: &mut usize) -> u8 {
+    let mut best: [Option<(Rank, Value)>; 2] = [None, None];
     let mut offer = |declared: &Declared, inline: bool, specificity: u32, order: usize| {
         for (slot, value) in declared.iter().enumerate() {
             if let Some((value, important)) = *value {
@@ -388,7 +408,10 @@ fn look(
     };
     let name = tree.name(id);
     if !by_key.is_empty() {
-        let classes = tree.attribute(id, "class").unwrap_or_default().split_ascii_whitespace();
+        let classes = tree
+            .attribute(id, "class")
+            .unwrap_or_default()
+            .split_ascii_whitespace();
         let keys = classes.chain(tree.attribute(id, "id")).chain([name, ""]);
         for (order, rule) in keys.filter_map(|key| by_key.get(key)).flatten() {
             if meets(tree, id, &rule.steps, work) {
@@ -452,7 +475,10 @@ fn met(tree: &Tree, id: Id, step: &Step, work: &mut usize) -> bool {
     };
     let has = |class: &String| tree.says(id, "class", &[class]);
     step.name.as_ref().is_none_or(|name| *name == *element.name)
-        && step.id.as_ref().is_none_or(|i| tree.attribute(id, "id") == Some(i))
+        && step
+            .id
+            .as_ref()
+            .is_none_or(|i| tree.attribute(id, "id") == Some(i))
         && step.classes.iter().all(has)
         && step.attributes.iter().all(|(name, test)| {
             let Some(value) = tree.attribute(id, name) else {
@@ -462,9 +488,9 @@ fn met(tree: &Tree, id: Id, step: &Step, work: &mut usize) -> bool {
                 Test::Set => true,
                 Test::Is(v) => value == v,
                 Test::Word(v) => value.split_ascii_whitespace().any(|w| w == v),
-                Test::Dash(v) => {
-                    value.strip_prefix(v.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('-'))
-                }
+                Test::Dash(v) => value
+                    .strip_prefix(v.as_str())
+                    .is_some_and(|r| r.is_empty() || r.starts_with('-')),
                 Test::Starts(v) => !v.is_empty() && value.starts_with(v.as_str()),
                 Test::Ends(v) => !v.is_empty() && value.ends_with(v.as_str()),
                 Test::Holds(v) => !v.is_empty() && value.contains(v.as_str()),
@@ -497,19 +523,59 @@ mod tests {
         for (css, body, expected) in [
             ("", "<p hidden=''>a</p><p>b</p>", "b"),
             ("p{display:none}", "<p>a</p><q>b</q>", "b"),
-            ("h1, .x{display : none}", "<p class='y x'>a</p><h1>c</h1><p>b</p>", "b"),
+            (
+                "h1, .x{display : none}",
+                "<p class='y x'>a</p><h1>c</h1><p>b</p>",
+                "b",
+            ),
             ("#i{visibility:hidden}", "<p id='i'>a</p><p>b</p>", "b"),
-            ("p.x span{display:none}", "<p class='x'><i><span>a</span></i>b</p><span>c</span>", "bc"),
-            ("p > span{display:none}", "<p><i><span>a</span></i><span>b</span></p>", "a"),
-            ("*[epub|type='pagebreak']{display:none}", "<p><a epub:type='pagebreak'>a</a>b</p>", "b"),
-            (r"nav[epub\:type~='toc']{display:none}", "<nav epub:type='x toc'>a</nav>b", "b"),
-            ("p{display:none} p.x{display:block}", "<p class='x'>a</p><p>b</p>", "a"),
-            ("p{display:none !important} p.x{display:block}", "<p class='x'>a</p>", ""),
+            (
+                "p.x span{display:none}",
+                "<p class='x'><i><span>a</span></i>b</p><span>c</span>",
+                "bc",
+            ),
+            (
+                "p > span{display:none}",
+                "<p><i><span>a</span></i><span>b</span></p>",
+                "a",
+            ),
+            (
+                "*[epub|type='pagebreak']{display:none}",
+                "<p><a epub:type='pagebreak'>a</a>b</p>",
+                "b",
+            ),
+            (
+                r"nav[epub\:type~='toc']{display:none}",
+                "<nav epub:type='x toc'>a</nav>b",
+                "b",
+            ),
+            (
+                "p{display:none} p.x{display:block}",
+                "<p class='x'>a</p><p>b</p>",
+                "a",
+            ),
+            (
+                "p{display:none !important} p.x{display:block}",
+                "<p class='x'>a</p>",
+                "",
+            ),
             ("p{display:none}", "<p style='display: inline'>a</p>", "a"),
             ("p:hover, p::before{display:none}", "<p>a</p>", "a"),
-            ("@media print{p{display:none}} @media screen{q{display:none}}", "<p>a</p><q>b</q>", "a"),
-            ("@charset 'x'; @import url(a); p{;;display:none", "<p>a</p>b", "b"),
-            ("p{display:none}}", "<p style='visibility:hidden;display:block'>a</p>", ""),
+            (
+                "@media print{p{display:none}} @media screen{q{display:none}}",
+                "<p>a</p><q>b</q>",
+                "a",
+            ),
+            (
+                "@charset 'x'; @import url(a); p{;;display:none",
+                "<p>a</p>b",
+                "b",
+            ),
+            (
+                "p{display:none}}",
+                "<p style='visibility:hidden;display:block'>a</p>",
+                "",
+            ),
         ] {
             assert_eq!(shown(css, body), expected, "{css} on {body}");
         }

@@ -159,7 +159,9 @@ fn bounded(rows: Vec<Vec<Cell>>) -> Vec<Vec<Cell>> {
     let mut kept: Vec<Vec<Cell>> = Vec::with_capacity(count);
     for (index, mut row) in rows.into_iter().enumerate() {
         for cell in &mut row {
-            cell.rows = cell.rows.clamp(1, (count - index).try_into().unwrap_or(u32::MAX));
+            cell.rows = cell
+                .rows
+                .clamp(1, (count - index).try_into().unwrap_or(u32::MAX));
             reach = reach.max(index + cell.rows as usize);
         }
         if !row.is_empty() || reach > index {

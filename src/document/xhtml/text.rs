@@ -22,7 +22,11 @@ pub fn decode(bytes: &[u8]) -> (String, bool) {
     let wide = |bytes: &[u8], big: bool| {
         let units = bytes.chunks_exact(2).map(|pair| {
             let pair = [pair[0], pair[1]];
-            if big { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) }
+            if big {
+                u16::from_be_bytes(pair)
+            } else {
+                u16::from_le_bytes(pair)
+            }
         });
         let mut bad = bytes.len() % 2 == 1;
         let text = char::decode_utf16(units)
@@ -91,14 +95,20 @@ pub fn without_doctype(text: String) -> String {
                     range.end = at;
                 }
             }
-            b'>' if quote == 0 && subset.as_ref().is_none_or(|r| r.end > r.start || bytes[r.start] == b']') => {
+            b'>' if quote == 0
+                && subset
+                    .as_ref()
+                    .is_none_or(|r| r.end > r.start || bytes[r.start] == b']') =>
+            {
                 break at + 1;
             }
             _ => {}
         }
         at += 1;
     };
-    let declared = subset.map(|range| entities(&text[range])).unwrap_or_default();
+    let declared = subset
+        .map(|range| entities(&text[range]))
+        .unwrap_or_default();
     let mut rest = String::with_capacity(text.len());
     rest.push_str(&text[..start]);
     expand(&text[end..], &declared, &mut rest);
@@ -141,7 +151,10 @@ fn entities(subset: &str) -> HashMap<&str, &str> {
             continue;
         };
         // Character references are left to the parser; a reference to another entity could grow.
-        let refers = value.split('&').skip(1).any(|after| !after.starts_with('#'));
+        let refers = value
+            .split('&')
+            .skip(1)
+            .any(|after| !after.starts_with('#'));
         if value.len() <= ENTITY_BYTES && !refers && !value.contains('<') {
             found.entry(name).or_insert(value);
         }
@@ -159,7 +172,10 @@ fn expand(text: &str, declared: &HashMap<&str, &str>, out: &mut String) {
     while let Some(at) = rest.find('&') {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
-        let name = rest[1..].split(';').next().filter(|n| n.len() < rest.len() - 1);
+        let name = rest[1..]
+            .split(';')
+            .next()
+            .filter(|n| n.len() < rest.len() - 1);
         match name.and_then(|n| declared.get(n).map(|value| (n, value))) {
             Some((name, value)) if out.len() < most => {
                 out.push_str(value);
@@ -185,7 +201,9 @@ pub fn tamed(text: String) -> String {
         if !bytes.get(at).is_some_and(u8::is_ascii_alphabetic) {
             continue;
         }
-        let name = bytes[at..].iter().take_while(|b| !b.is_ascii_whitespace() && **b != b'>' && **b != b'/');
+        let name = bytes[at..]
+            .iter()
+            .take_while(|b| !b.is_ascii_whitespace() && **b != b'>' && **b != b'/');
         let name = at + name.count();
         let (mut words, mut quote) = (0, 0u8);
         // White space in values counts too where a quote is never closed; values with more words
@@ -195,7 +213,9 @@ pub fn tamed(text: String) -> String {
                 b'"' | b'\'' if quote == 0 => quote = b,
                 _ if b == quote => quote = 0,
                 b'>' if quote == 0 => return true,
-                _ if quote == 0 && (b.is_ascii_whitespace() || b == b'=' || b == b'/') => words += 1,
+                _ if quote == 0 && (b.is_ascii_whitespace() || b == b'=' || b == b'/') => {
+                    words += 1
+                }
                 _ => {}
             }
             false
@@ -247,8 +267,14 @@ mod tests {
         let cut = without_doctype(book.into());
         assert_eq!(cut, "<?xml?>\n<p>A > B &lol; &amp;</p>");
         assert_eq!(without_doctype("<!DOCTYPE html []>x".into()), "x");
-        assert_eq!(without_doctype("<!-- <!DOCTYPE --><p/>".into()), "<!-- <!DOCTYPE --><p/>");
-        assert_eq!(without_doctype("<!DOCTYPE html PUBLIC \"-//[>\" 'x'><p/>".into()), "<p/>");
+        assert_eq!(
+            without_doctype("<!-- <!DOCTYPE --><p/>".into()),
+            "<!-- <!DOCTYPE --><p/>"
+        );
+        assert_eq!(
+            without_doctype("<!DOCTYPE html PUBLIC \"-//[>\" 'x'><p/>".into()),
+            "<p/>"
+        );
         assert_eq!(without_doctype("<!DOCTYPE html [".into()), "");
     }
 }

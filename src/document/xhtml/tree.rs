@@ -68,8 +68,12 @@ pub struct Tree {
 
 impl Tree {
     fn new() -> Tree {
-        let mut tree =
-            Tree { nodes: Vec::new(), elements: 0, flattened: false, repaired: false };
+        let mut tree = Tree {
+            nodes: Vec::new(),
+            elements: 0,
+            flattened: false,
+            repaired: false,
+        };
         tree.add(Data::Root);
         tree
     }
@@ -111,7 +115,9 @@ impl Tree {
     /// Whether the attribute's words (`epub:type`, `class`, `role`) hold one of these.
     pub fn says(&self, id: Id, name: &str, words: &[&str]) -> bool {
         let value = self.attribute(id, name).unwrap_or_default();
-        value.split_ascii_whitespace().any(|word| words.contains(&word))
+        value
+            .split_ascii_whitespace()
+            .any(|word| words.contains(&word))
     }
 
     pub fn parent(&self, id: Id) -> Option<Id> {
@@ -119,12 +125,19 @@ impl Tree {
     }
 
     pub fn children(&self, id: Id) -> Children<'_> {
-        Children { tree: self, next: self.nodes[id].first }
+        Children {
+            tree: self,
+            next: self.nodes[id].first,
+        }
     }
 
     /// The node and all below it in the order of the file.
     pub fn walk(&self, id: Id) -> Walk<'_> {
-        Walk { tree: self, top: id, next: Some(id) }
+        Walk {
+            tree: self,
+            top: id,
+            next: Some(id),
+        }
     }
 
     /// All text below, as it stands in the file.
@@ -152,14 +165,22 @@ impl Tree {
     fn add_element(&mut self, qualified: QualName, attributes: Vec<Attribute>) -> Id {
         self.elements += 1;
         let local = qualified.local.rsplit(':').next().unwrap_or_default();
-        let name = if local.bytes().any(|b| b.is_ascii_uppercase()) || local.len() < qualified.local.len() {
+        let name = if local.bytes().any(|b| b.is_ascii_uppercase())
+            || local.len() < qualified.local.len()
+        {
             LocalName::from(local.to_ascii_lowercase())
         } else {
             qualified.local.clone()
         };
-        let attributes = attributes.into_iter().map(|a| (written(&a.name), a.value.to_string()));
+        let attributes = attributes
+            .into_iter()
+            .map(|a| (written(&a.name), a.value.to_string()));
         let attributes = attributes.collect();
-        self.add(Data::Element(Box::new(Element { name, attributes, qualified })))
+        self.add(Data::Element(Box::new(Element {
+            name,
+            attributes,
+            qualified,
+        })))
     }
 
     fn append(&mut self, parent: Id, child: Id) {
@@ -207,8 +228,11 @@ impl Tree {
     }
 
     fn detach(&mut self, id: Id) {
-        let (parent, previous, next) =
-            (self.nodes[id].parent, self.nodes[id].previous, self.nodes[id].next);
+        let (parent, previous, next) = (
+            self.nodes[id].parent,
+            self.nodes[id].previous,
+            self.nodes[id].next,
+        );
         let Some(parent) = some(parent) else {
             return;
         };
@@ -291,7 +315,10 @@ impl Iterator for Walk<'_> {
 
 /// Elements whose text is not the book's.
 fn silent(name: &str) -> bool {
-    matches!(name, "script" | "style" | "template" | "head" | "title" | "rp")
+    matches!(
+        name,
+        "script" | "style" | "template" | "head" | "title" | "rp"
+    )
 }
 
 /// What an open XML element is in the tree.
@@ -312,7 +339,10 @@ struct XmlSink {
 
 impl XmlSink {
     fn place(&self) -> Place {
-        self.open.borrow().last().map_or(Place::Real(ROOT), |(_, place)| *place)
+        self.open
+            .borrow()
+            .last()
+            .map_or(Place::Real(ROOT), |(_, place)| *place)
     }
 
     fn start(&self, tag: xml::Tag, empty: bool) {
@@ -410,7 +440,11 @@ fn parse_xml(text: &str) -> Option<Tree> {
     let XmlSink { tree, open, broken } = tokenizer.sink;
     let tree = tree.into_inner();
     let whole = open.into_inner().is_empty() && !broken.get();
-    let one = tree.children(ROOT).filter(|&id| tree.element(id).is_some()).count() == 1;
+    let one = tree
+        .children(ROOT)
+        .filter(|&id| tree.element(id).is_some())
+        .count()
+        == 1;
     (whole && one).then_some(tree)
 }
 
@@ -608,7 +642,9 @@ impl html::TokenSink for Gate {
         let closes = tag.self_closing
             && !void(&tag.name)
             && !matches!(&*tag.name, "math" | "svg")
-            && !self.builder.adjusted_current_node_present_but_not_in_html_namespace();
+            && !self
+                .builder
+                .adjusted_current_node_present_but_not_in_html_namespace();
         if !closes {
             return self.builder.process_token(html::Token::TagToken(tag), line);
         }
@@ -633,7 +669,8 @@ impl html::TokenSink for Gate {
     }
 
     fn adjusted_current_node_present_but_not_in_html_namespace(&self) -> bool {
-        self.builder.adjusted_current_node_present_but_not_in_html_namespace()
+        self.builder
+            .adjusted_current_node_present_but_not_in_html_namespace()
     }
 }
 
@@ -641,8 +678,20 @@ impl html::TokenSink for Gate {
 fn void(name: &str) -> bool {
     matches!(
         name,
-        "area" | "base" | "br" | "col" | "embed" | "hr" | "img" | "input" | "link" | "meta"
-            | "param" | "source" | "track" | "wbr"
+        "area"
+            | "base"
+            | "br"
+            | "col"
+            | "embed"
+            | "hr"
+            | "img"
+            | "input"
+            | "link"
+            | "meta"
+            | "param"
+            | "source"
+            | "track"
+            | "wbr"
     )
 }
 
@@ -650,15 +699,28 @@ fn void(name: &str) -> bool {
 fn raw(name: &str) -> bool {
     matches!(
         name,
-        "title" | "textarea" | "script" | "style" | "iframe" | "xmp" | "noembed" | "noframes"
+        "title"
+            | "textarea"
+            | "script"
+            | "style"
+            | "iframe"
+            | "xmp"
+            | "noembed"
+            | "noframes"
             | "plaintext"
     )
 }
 
 fn parse_html(text: &str) -> Tree {
-    let tree = HtmlTree { tree: RefCell::new(Tree::new()), depth: Cell::new(0) };
+    let tree = HtmlTree {
+        tree: RefCell::new(Tree::new()),
+        depth: Cell::new(0),
+    };
     // Scripts never run: what stands in `noscript` is shown.
-    let options = TreeBuilderOpts { scripting_enabled: false, ..Default::default() };
+    let options = TreeBuilderOpts {
+        scripting_enabled: false,
+        ..Default::default()
+    };
     let gate = Gate {
         builder: TreeBuilder::new(tree, options),
         kept_back: RefCell::default(),
@@ -689,7 +751,8 @@ mod tests {
 
     #[test]
     fn xml_is_read_as_xml() {
-        let tree = Tree::parse("<html><body><p>a<span/>b&nbsp;&lt;</p><m:mi>x</m:mi></body></html>");
+        let tree =
+            Tree::parse("<html><body><p>a<span/>b&nbsp;&lt;</p><m:mi>x</m:mi></body></html>");
         assert!(!tree.repaired);
         assert_eq!(shape(&tree, ROOT), "((html(body(pa(span)b\u{a0}<)(mix))))");
         let tree = Tree::parse("<a><![CDATA[<b>]]>c</a>");
@@ -719,11 +782,18 @@ mod tests {
             let tree = Tree::parse(&text);
             assert!(tree.flattened);
             assert_eq!(tree.repaired, end.is_empty());
-            let said: String = tree.walk(ROOT).filter(|&n| tree.name(n) == "").map(|n| match tree.data(n) {
-                Data::Text(text) => text.replace(' ', ""),
-                _ => String::new(),
-            }).collect();
-            assert_eq!(said.replace("no", ""), format!("{}deepafter", "x".repeat(20_000)));
+            let said: String = tree
+                .walk(ROOT)
+                .filter(|&n| tree.name(n).is_empty())
+                .map(|n| match tree.data(n) {
+                    Data::Text(text) => text.replace(' ', ""),
+                    _ => String::new(),
+                })
+                .collect();
+            assert_eq!(
+                said.replace("no", ""),
+                format!("{}deepafter", "x".repeat(20_000))
+            );
             let depth = tree.nodes.iter().map(|n| n.depth).max().expect("nodes");
             assert!(depth < DEPTH as u32 + 5, "{depth}");
         }
@@ -731,7 +801,20 @@ mod tests {
 
     #[test]
     fn any_text_gives_a_tree() {
-        for text in ["", "<", "</", "&", "<a", "<a b='", "<!--", "<![CDATA[", "<?", "]]>", "\0", "<\0>"] {
+        for text in [
+            "",
+            "<",
+            "</",
+            "&",
+            "<a",
+            "<a b='",
+            "<!--",
+            "<![CDATA[",
+            "<?",
+            "]]>",
+            "\0",
+            "<\0>",
+        ] {
             Tree::parse(text);
         }
     }
