@@ -856,6 +856,16 @@ fn deep_and_large_files_end() {
     }
     let rows = "<tr><td>a</td><td rowspan='3' colspan='2'>b</td></tr>".repeat(10_000);
     convert("a", &format!("<body><table>{rows}</table></body>"), "");
+    for brackets in [("(", "("), ("(", ")"), ("(", "]"), ("{", "{")] {
+        let of = |sign| format!("<mo>{sign}</mo>").repeat(50_000);
+        let table = "<mtable><mtr><mtd><mi>x</mi></mtd></mtr></mtable>";
+        let file = format!(
+            "<body><math>{}{table}{}</math></body>",
+            of(brackets.0),
+            of(brackets.1)
+        );
+        markdown::write(&[convert("a", &file, "")], &mut |_| None);
+    }
     let words = "word &amp; <i>it</i> ".repeat(100_000);
     let chapter = convert("a", &format!("<body><p>{words}</p></body>"), "");
     let texts = write(&[chapter], &mut |_| None);

@@ -17,9 +17,14 @@ pub fn latex(math: &Math) -> String {
 
 /// Adds `part`, with a space where two parts would run together (`\alpha` and `x`).
 fn add(out: &mut String, part: &str) {
-    let word = out.rfind('\\').is_some_and(|at| {
-        at + 1 < out.len() && out[at + 1..].chars().all(|c| c.is_ascii_alphabetic())
-    });
+    // The longest command has some twenty letters.
+    let letters = out
+        .bytes()
+        .rev()
+        .take(40)
+        .take_while(u8::is_ascii_alphabetic)
+        .count();
+    let word = letters > 0 && out.as_bytes()[..out.len() - letters].ends_with(b"\\");
     if word && part.starts_with(|c: char| c.is_ascii_alphabetic()) {
         out.push(' ');
     }
@@ -110,7 +115,10 @@ fn row(all: &[Math], out: &mut String) {
         else {
             continue;
         };
-        if let Some(at) = open.iter().rposition(|(_, o)| closes(o, text)) {
+        // A partner is near: beyond some brackets left open there is none.
+        let near = open.len().saturating_sub(20);
+        let found = open[near..].iter().rposition(|(_, o)| closes(o, text));
+        if let Some(at) = found.map(|at| near + at) {
             let (opening, _) = open[at];
             open.truncate(at);
             partner[opening] = Some(index);
@@ -119,26 +127,33 @@ fn row(all: &[Math], out: &mut String) {
             open.push((index, text));
         }
     }
-    // A brace before cases has no partner: it grows with all that follows.
-    for &(index, text) in &open {
-        let rest = &all[index + 1..];
-        if text == "{"
-            && rest.iter().any(|m| matches!(m, Math::Table(_)))
-            && partner[index..].iter().all(Option::is_none)
-        {
-            let before = &all[..index];
-            before
-                .iter()
-                .enumerate()
-                .for_each(|(i, m)| element(all, i, m, &partner, out));
-            fenced("{", "", |out| row(rest, out), out);
-            return;
-        }
+    // Elements before each that are higher than a line.
+    let mut heights = Vec::with_capacity(all.len() + 1);
+    heights.push(0);
+    for math in all {
+        let before = heights.last().copied().unwrap_or(0);
+        heights.push(before + usize::from(tall(math)));
+    }
+    let pairs = Pairs { partner, heights };
+    // A brace before cases has no partner: it grows with all that follows. The last such brace, so
+    // that this is done once.
+    let table_at = all.iter().rposition(|m| matches!(m, Math::Table(_)));
+    let brace = open
+        .iter()
+        .rev()
+        .find(|(at, text)| *text == "{" && table_at.is_some_and(|t| t > *at));
+    if let Some(&(brace, _)) = brace
+        && pairs.partner[..brace].iter().flatten().all(|&p| p < brace)
+    {
+        let before = all[..brace].iter().enumerate();
+        before.for_each(|(index, math)| element(index, math, &pairs, out));
+        fenced("{", "", |out| row(&all[brace + 1..], out), out);
+        return;
     }
     let mut index = 0;
     while index < all.len() {
         // `[` and `]` around one table: LaTeX has a name for it.
-        if let Some(close) = partner[index]
+        if let Some(close) = pairs.partner[index]
             && close == index + 2
             && let (
                 Math::Operator { text: left, .. },
@@ -151,15 +166,23 @@ fn row(all: &[Math], out: &mut String) {
             index += 3;
             continue;
         }
-        element(all, index, &all[index], &partner, out);
+        element(index, &all[index], &pairs, out);
         index += 1;
     }
 }
 
-fn element(all: &[Math], index: usize, math: &Math, partner: &[Option<usize>], out: &mut String) {
-    if let (Some(other), Math::Operator { text, .. }) = (partner[index], math) {
+/// What is known of a row before it is written.
+struct Pairs {
+    /// By bracket: the other one of its pair.
+    partner: Vec<Option<usize>>,
+    /// By element: how many before it are higher than a line.
+    heights: Vec<usize>,
+}
+
+fn element(index: usize, math: &Math, pairs: &Pairs, out: &mut String) {
+    if let (Some(other), Math::Operator { text, .. }) = (pairs.partner[index], math) {
         let (from, to) = (index.min(other), index.max(other));
-        if all[from + 1..to].iter().any(tall)
+        if pairs.heights[from + 1] < pairs.heights[to]
             && let Some(delimiter) = symbols::delimiter(text)
         {
             add(out, if index < other { "\\left" } else { "\\right" });
@@ -493,7 +516,7 @@ fn sign(c: char, out: &mut String) {
     if let Some(command) = symbol(c) {
         add(out, command);
     } else if c.is_whitespace() {
-        add(out, "\\ ");
+        add(out, "~");
     } else if c.is_control()
         || ('\u{200b}'..='\u{200f}').contains(&c)
         || c == '\u{fe0e}'

@@ -21,7 +21,7 @@ const RULES: usize = 2_000;
 const STEPS: usize = 8;
 /// Comparisons of an element with a selector's step, for one chapter; sheets have some hundreds
 /// of rules that matter at most, so this is never met by a real one.
-const WORK: usize = 20_000_000;
+const WORK: usize = 10_000_000;
 
 /// The rules of one stylesheet that hide or show.
 #[derive(Debug, Default)]
@@ -407,13 +407,16 @@ fn look(tree: &Tree, id: Id, by_key: &HashMap<&str, Vec<(usize, &Rule)>>, work: 
         }
     };
     let name = tree.name(id);
-    if !by_key.is_empty() {
+    if !by_key.is_empty() && *work > 0 {
         let classes = tree
             .attribute(id, "class")
             .unwrap_or_default()
             .split_ascii_whitespace();
         let keys = classes.chain(tree.attribute(id, "id")).chain([name, ""]);
         for (order, rule) in keys.filter_map(|key| by_key.get(key)).flatten() {
+            if *work == 0 {
+                break;
+            }
             if meets(tree, id, &rule.steps, work) {
                 offer(&rule.declared, false, rule.specificity, *order);
             }
