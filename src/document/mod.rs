@@ -2,6 +2,9 @@
 //!
 //! [`Child`] is the agent's side, [`worker`] the child's; between them [`protocol`] over pipes.
 //! A child locks itself in before the document is parsed ([`sandbox`]) and dies with the agent.
+//!
+//! A book goes [`epub`] (container) -> [`xhtml`] -> [`flow`] -> [`markdown`] and [`typeset`]; `book`
+//! joins them. Its typeset pages are a PDF, drawn and drawn on as any other.
 
 mod book;
 mod child;
