@@ -15,6 +15,7 @@ pub struct Config {
     pub folders: Folders,
     pub watch: Watch,
     pub pdf: Pdf,
+    pub epub: Epub,
     pub engine: Engine,
     pub deepseek: DeepSeek,
     pub output: Output,
@@ -136,6 +137,56 @@ impl Default for Pdf {
             max_page_inches: 200.0,
             memory_mb: 2048,
             timeout_seconds: 60.0,
+        }
+    }
+}
+
+/// Where a book's text comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EpubText {
+    /// The book's own text.
+    Native,
+    /// The typeset pages, read by the engine.
+    Ocr,
+}
+
+/// Which pictures of a book the engine reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadPictures {
+    /// Those that are the whole of a chapter.
+    Pages,
+    /// Those within the text too.
+    All,
+    None,
+}
+
+/// After what the page separator stands in a book's Markdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Separate {
+    Chapter,
+    Page,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Epub {
+    pub text: EpubText,
+    pub read_pictures: ReadPictures,
+    pub separator: Separate,
+    /// Seconds for opening a book: unpacking, converting and typesetting it.
+    pub timeout_seconds: f64,
+}
+
+impl Default for Epub {
+    fn default() -> Self {
+        Self {
+            text: EpubText::Native,
+            read_pictures: ReadPictures::Pages,
+            separator: Separate::Chapter,
+            timeout_seconds: 600.0,
         }
     }
 }
@@ -404,6 +455,7 @@ impl Config {
         seconds("watch.settle_seconds", self.watch.settle_seconds)?;
         seconds("watch.rescan_seconds", self.watch.rescan_seconds)?;
         seconds("pdf.timeout_seconds", self.pdf.timeout_seconds)?;
+        seconds("epub.timeout_seconds", self.epub.timeout_seconds)?;
         positive("pdf.max_page_inches", f64::from(self.pdf.max_page_inches))?;
         if !(1..=64).contains(&self.watch.documents) {
             return Err(format!(

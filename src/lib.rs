@@ -19,7 +19,7 @@
 //! | [`agent`] | wiring, one document through the rooms, page scheduler, verdict |
 //! | [`inbox`] | watch (hints), scan (truth), settle (pure) |
 //! | [`job`] | ledger (SQLite), originals, recovery |
-//! | [`document`] | PDF in sandboxed child processes |
+//! | [`document`] | PDF and EPUB in sandboxed child processes |
 //! | [`engine`] | the `Reader` seam and the resident engines |
 //! | [`import`] | a checkpoint becomes a model pack: ONNX graphs over one data file |
 //! | [`output`] | the files of a document, `processing_results.json` |

@@ -28,7 +28,12 @@ fn pdfium() -> PathBuf {
 }
 
 async fn opened(path: &Path, settings: &config::Pdf) -> Result<(Child, u32), DocumentError> {
-    let mut child = Child::spawn(Path::new(PROGRAM), &pdfium(), settings)?;
+    let mut child = Child::spawn(
+        Path::new(PROGRAM),
+        &pdfium(),
+        settings,
+        &dropleaf::config::Epub::default(),
+    )?;
     let pages = child.open(path).await?.pages;
     Ok((child, pages))
 }
@@ -215,7 +220,13 @@ async fn a_child_stands_outside_the_process_group_that_a_terminal_interrupts() {
 async fn what_the_machine_lacks_is_not_blamed_on_the_document() {
     let (settings, file) = (config::Pdf::default(), written(&pdf(&["a"])));
     let library = Path::new("/nowhere/libpdfium.so");
-    let mut child = Child::spawn(Path::new(PROGRAM), library, &settings).unwrap();
+    let mut child = Child::spawn(
+        Path::new(PROGRAM),
+        library,
+        &settings,
+        &dropleaf::config::Epub::default(),
+    )
+    .unwrap();
     let error = child.open(file.path()).await.unwrap_err();
     assert!(matches!(error, DocumentError::Machine(_)), "{error}");
     assert!(error.to_string().contains("/nowhere"), "{error}");

@@ -27,6 +27,7 @@ impl Config {
             ..new.watch.clone()
         };
         self.pdf.clone_from(&new.pdf);
+        self.epub.clone_from(&new.epub);
         self.output.clone_from(&new.output);
         self.log.level.clone_from(&new.log.level);
         Renewed {
@@ -40,6 +41,7 @@ impl Config {
         differ("folders", &self.folders, &other.folders, &mut out);
         differ("watch", &self.watch, &other.watch, &mut out);
         differ("pdf", &self.pdf, &other.pdf, &mut out);
+        differ("epub", &self.epub, &other.epub, &mut out);
         differ("engine", &self.engine, &other.engine, &mut out);
         differ("deepseek", &self.deepseek, &other.deepseek, &mut out);
         differ("output", &self.output, &other.output, &mut out);

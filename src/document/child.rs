@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 
-use super::protocol::{MAX_HEADER, MAX_PAYLOAD, Reply, Request, encode};
+use super::protocol::{MAX_HEADER, MAX_PAYLOAD, Part, Reply, Request, encode};
 use crate::config;
-use crate::page::{ImageWish, LayoutPage, PageChars, PageImage};
+use crate::page::{Book, ImageWish, LayoutPage, PageChars, PageImage, Reading};
 
 /// Why a child gave no answer that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +29,8 @@ pub enum DocumentError {
     #[error("the process that read it died ({0})")]
     Died(String),
     /// The child was killed at its limit.
-    #[error("took longer than pdf.timeout_seconds = {0} s")]
-    TimedOut(f64),
+    #[error("took longer than {0} s")]
+    TimedOut(String),
     /// The child cannot be started or cannot work: the machine is at fault.
     #[error("{0}")]
     Machine(String),
@@ -42,6 +42,8 @@ pub struct Opened {
     pub pages: u32,
     /// What the child gave up before it read the file.
     pub sandbox: String,
+    /// What is known of a book; `None` of a PDF.
+    pub book: Option<Book>,
 }
 
 /// A running child; dropping it kills it.
@@ -50,11 +52,17 @@ pub struct Child {
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     config: config::Pdf,
+    epub: config::Epub,
 }
 
 impl Child {
     /// Starts `exe document-worker` with an almost empty environment.
-    pub fn spawn(exe: &Path, library: &Path, config: &config::Pdf) -> Result<Self, DocumentError> {
+    pub fn spawn(
+        exe: &Path,
+        library: &Path,
+        config: &config::Pdf,
+        epub: &config::Epub,
+    ) -> Result<Self, DocumentError> {
         let machine = |e: std::io::Error| {
             DocumentError::Machine(format!("cannot start a document process: {e}"))
         };
@@ -66,6 +74,8 @@ impl Child {
             .arg("--memory-mb")
             .arg(config.memory_mb.to_string())
             .env_clear()
+            // typst lays out on a pool that has a thread for each core, unless it is told.
+            .env("RAYON_NUM_THREADS", "2")
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -91,6 +101,7 @@ impl Child {
             stdin,
             stdout,
             config: config.clone(),
+            epub: epub.clone(),
         })
     }
 
@@ -103,15 +114,74 @@ impl Child {
             passwords: self.config.passwords.clone(),
             max_pages: self.config.max_pages,
             max_page_inches: self.config.max_page_inches,
+            epub: self.epub.clone(),
         };
-        match self.ask(&request, path.as_os_str().as_bytes()).await? {
-            (Reply::Opened { pages, sandbox }, _) => Ok(Opened { pages, sandbox }),
+        self.send(&request, path.as_os_str().as_bytes()).await?;
+        let (pdf, epub) = (self.config.timeout_seconds, self.epub.timeout_seconds);
+        let limit = match super::sniff(path) {
+            Ok(super::Kind::Epub) => Limit("epub.timeout_seconds", epub),
+            _ => Limit("pdf.timeout_seconds", pdf),
+        };
+        match self.reply_within(limit).await? {
+            (Reply::Opened { pages, sandbox }, book) => Ok(Opened {
+                pages,
+                sandbox,
+                book: match book.as_slice() {
+                    [] => None,
+                    json => Some(parsed(json)?),
+                },
+            }),
             other => Err(unexpected(&other.0)),
         }
     }
 
+    /// The ready reading of a book's page.
+    pub async fn reading(&mut self, page: u32) -> Result<Reading, DocumentError> {
+        match self.ask(&Request::Reading { page }, &[]).await? {
+            (Reply::Reading, json) => parsed(&json),
+            other => Err(unexpected(&other.0)),
+        }
+    }
+
+    /// The Markdown of a part of a book; `read` is what the engine made of pictures in it.
+    pub async fn markdown(
+        &mut self,
+        part: Part,
+        read: &[(u32, String)],
+    ) -> Result<String, DocumentError> {
+        let read = read.to_vec();
+        match self.ask(&Request::Markdown { part, read }, &[]).await? {
+            (Reply::Markdown, text) => {
+                String::from_utf8(text).map_err(|e| DocumentError::Died(e.to_string()))
+            }
+            other => Err(unexpected(&other.0)),
+        }
+    }
+
+    /// A picture of a book as the book has it.
+    pub async fn picture(&mut self, picture: u32) -> Result<Vec<u8>, DocumentError> {
+        match self.ask(&Request::Picture { picture }, &[]).await? {
+            (Reply::Picture, bytes) => Ok(bytes),
+            other => Err(unexpected(&other.0)),
+        }
+    }
+
+    /// A picture of a book as an image for the engine.
+    pub async fn render_picture(
+        &mut self,
+        picture: u32,
+        wish: ImageWish,
+    ) -> Result<PageImage, DocumentError> {
+        let request = Request::RenderPicture { picture, wish };
+        self.image(&request).await
+    }
+
     pub async fn render(&mut self, page: u32, wish: ImageWish) -> Result<PageImage, DocumentError> {
-        match self.ask(&Request::Render { page, wish }, &[]).await? {
+        self.image(&Request::Render { page, wish }).await
+    }
+
+    async fn image(&mut self, request: &Request) -> Result<PageImage, DocumentError> {
+        match self.ask(request, &[]).await? {
             (Reply::Image { width, height, dpi }, rgb) => PageImage::new(width, height, rgb, dpi)
                 .ok_or_else(|| DocumentError::Died("its page image was misshapen".into())),
             other => Err(unexpected(&other.0)),
@@ -120,9 +190,7 @@ impl Child {
 
     pub async fn chars(&mut self, page: u32) -> Result<PageChars, DocumentError> {
         match self.ask(&Request::Chars { page }, &[]).await? {
-            (Reply::Chars, json) => {
-                serde_json::from_slice(&json).map_err(|e| DocumentError::Died(e.to_string()))
-            }
+            (Reply::Chars, json) => parsed(&json),
             other => Err(unexpected(&other.0)),
         }
     }
@@ -162,9 +230,14 @@ impl Child {
     }
 
     async fn reply(&mut self) -> Result<(Reply, Vec<u8>), DocumentError> {
-        let limit = self.config.timeout_seconds;
+        let limit = Limit("pdf.timeout_seconds", self.config.timeout_seconds);
+        self.reply_within(limit).await
+    }
+
+    async fn reply_within(&mut self, limit: Limit) -> Result<(Reply, Vec<u8>), DocumentError> {
+        let Limit(name, seconds) = limit;
         let outcome =
-            tokio::time::timeout(Duration::from_secs_f64(limit), read(&mut self.stdout)).await;
+            tokio::time::timeout(Duration::from_secs_f64(seconds), read(&mut self.stdout)).await;
         match outcome {
             Ok(Ok((Reply::Refused(why), _))) => Err(DocumentError::Refused(why)),
             Ok(Ok((Reply::Damaged(why), _))) => Err(DocumentError::Damaged(why)),
@@ -174,7 +247,7 @@ impl Child {
             Ok(Err(_)) => Err(DocumentError::Died(self.end().await)),
             Err(_) => {
                 self.end().await;
-                Err(DocumentError::TimedOut(limit))
+                Err(DocumentError::TimedOut(format!("{name} = {seconds}")))
             }
         }
     }
@@ -213,6 +286,13 @@ impl Saving<'_> {
             other => Err(unexpected(&other.0)),
         }
     }
+}
+
+/// The setting that bounds an answer, and its seconds.
+struct Limit(&'static str, f64);
+
+fn parsed<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, DocumentError> {
+    serde_json::from_slice(json).map_err(|e| DocumentError::Died(e.to_string()))
 }
 
 fn unexpected(reply: &Reply) -> DocumentError {

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::config;
 use crate::page::{ImageWish, LayoutPage};
 
 /// Largest header, bytes (the boxes of a layout page stand in headers).
@@ -22,6 +23,7 @@ pub enum Request {
         passwords: Vec<String>,
         max_pages: u32,
         max_page_inches: f32,
+        epub: config::Epub,
     },
     Render {
         page: u32,
@@ -30,14 +32,41 @@ pub enum Request {
     Chars {
         page: u32,
     },
+    /// The ready reading of a book's page.
+    Reading {
+        page: u32,
+    },
+    /// The Markdown of a part of a book; `read` is what the engine made of pictures in it, by their
+    /// numbers.
+    Markdown {
+        part: Part,
+        read: Vec<(u32, String)>,
+    },
+    /// A picture of a book as it is in the container.
+    Picture {
+        picture: u32,
+    },
+    /// A picture of a book as an image for the engine.
+    RenderPicture {
+        picture: u32,
+        wish: ImageWish,
+    },
     /// Draws the boxes of one page onto it.
     Draw(LayoutPage),
     /// The document with what was drawn, as `Chunk`s and an `End`.
     Save,
 }
 
+/// A part of a book, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    Chapter(u32),
+    Page(u32),
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
+    /// The payload of a book is JSON of [`crate::page::Book`], of a PDF nothing.
     Opened {
         pages: u32,
         sandbox: String,
@@ -49,6 +78,12 @@ pub enum Reply {
     },
     /// The payload is JSON of [`crate::page::PageChars`].
     Chars,
+    /// The payload is JSON of [`crate::page::Reading`].
+    Reading,
+    /// The payload is text.
+    Markdown,
+    /// The payload is the picture's bytes.
+    Picture,
     Drawn,
     Chunk,
     End,

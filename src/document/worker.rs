@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,10 +10,13 @@ use std::sync::mpsc;
 
 use pdfium_render::prelude::*;
 
+use super::book::OpenBook;
 use super::place::Place;
 use super::protocol::{CHUNK, Chunks, Reply, Request, read_frame, write_frame};
 use super::sandbox;
 use super::spaces;
+use super::{Kind, sniff_open};
+use crate::config;
 use crate::page::{ImageWish, LayoutPage, PageChar, PageChars};
 
 /// The hidden subcommand's body. Returns when standard input closes: a child dies with its agent.
@@ -58,6 +61,7 @@ pub fn serve(
             passwords,
             max_pages,
             max_page_inches,
+            epub,
         },
         path,
     )) = requests.recv()
@@ -79,10 +83,11 @@ pub fn serve(
         }
     };
     let sandbox = memory_mb.map_or_else(|| "none".to_owned(), sandbox::enter);
-    let mut document = match open(&pdfium, &file, &passwords) {
-        Ok(document) => document,
+    let opened = match open_any(&pdfium, file, &passwords, &epub, max_pages) {
+        Ok(opened) => opened,
         Err(reply) => return write_frame(&mut out, &reply, &[]),
     };
+    let (mut document, mut book) = opened;
     let pages = document.pages().len() as u32;
     if pages == 0 {
         return write_frame(&mut out, &Reply::Damaged("has no pages".into()), &[]);
@@ -91,7 +96,11 @@ pub fn serve(
         let why = format!("has {pages} pages, more than pdf.max_pages = {max_pages}");
         return write_frame(&mut out, &Reply::Refused(why), &[]);
     }
-    write_frame(&mut out, &Reply::Opened { pages, sandbox }, &[])?;
+    let head = match &book {
+        Some(book) => serde_json::to_vec(book.head())?,
+        None => Vec::new(),
+    };
+    write_frame(&mut out, &Reply::Opened { pages, sandbox }, &head)?;
     let mut buffer = Vec::new();
     while let Ok((request, _)) = requests.recv() {
         let (reply, payload) = match request {
@@ -116,6 +125,32 @@ pub fn serve(
                 Ok(chars) => (Reply::Chars, serde_json::to_vec(&chars)?),
                 Err(why) => (Reply::PageRefused(why), Vec::new()),
             },
+            Request::Reading { page } => match book.as_mut().and_then(|b| b.reading(page)) {
+                Some(reading) => (Reply::Reading, serde_json::to_vec(&reading)?),
+                None => (no_book(), Vec::new()),
+            },
+            Request::Markdown { part, read } => {
+                match book.as_mut().and_then(|b| b.markdown(part, &read)) {
+                    Some(text) => (Reply::Markdown, text.into_bytes()),
+                    None => (no_book(), Vec::new()),
+                }
+            }
+            Request::Picture { picture } => match book.as_mut().and_then(|b| b.picture(picture)) {
+                Some(bytes) => (Reply::Picture, bytes),
+                None => (no_book(), Vec::new()),
+            },
+            Request::RenderPicture { picture, wish } => {
+                let image = book
+                    .as_mut()
+                    .map_or_else(|| Err("is no book".into()), |b| b.image(picture, wish));
+                match image {
+                    Ok(image) => {
+                        let (width, height, dpi) = (image.width, image.height, image.dpi);
+                        (Reply::Image { width, height, dpi }, image.rgb)
+                    }
+                    Err(why) => (Reply::PageRefused(why), Vec::new()),
+                }
+            }
             Request::Draw(layout) => match draw(&mut document, &layout) {
                 Ok(()) => (Reply::Drawn, Vec::new()),
                 Err(e) => (
@@ -139,6 +174,32 @@ pub fn serve(
         write_frame(&mut out, &reply, &payload)?;
     }
     Ok(())
+}
+
+/// What was asked for is of a book, or of a part that the book lacks.
+fn no_book() -> Reply {
+    Reply::Refused("has no such part".into())
+}
+
+/// A PDF, or the typeset pages of a book and the book.
+fn open_any<'a>(
+    pdfium: &'a Pdfium,
+    mut file: File,
+    passwords: &[String],
+    epub: &config::Epub,
+    max_pages: u32,
+) -> Result<(PdfDocument<'a>, Option<OpenBook>), Reply> {
+    let machine = |e: io::Error| Reply::Machine(format!("cannot be read: {e}"));
+    let kind = sniff_open(&file).map_err(machine)?;
+    file.rewind().map_err(machine)?;
+    if kind != Kind::Epub {
+        return Ok((open(pdfium, &file, passwords)?, None));
+    }
+    let (book, pages) = OpenBook::open(file, epub, max_pages)?;
+    let document = pdfium
+        .load_pdf_from_byte_vec(pages, None)
+        .map_err(|e| Reply::Refused(format!("its typeset pages cannot be opened: {e}")))?;
+    Ok((document, Some(book)))
 }
 
 fn open<'a>(

@@ -130,6 +130,14 @@ pub fn page_failed(name: &Path, page: u32, reason: &str) {
     );
 }
 
+pub fn picture_failed(name: &Path, picture: u32, reason: &str) {
+    warn!(
+        "{}: picture {} could not be read: {reason}",
+        name.display(),
+        picture + 1
+    );
+}
+
 pub fn child_died(name: &Path, how: &str) {
     warn!("{}: {how}", name.display());
 }

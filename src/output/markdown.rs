@@ -1,7 +1,7 @@
 //! `<stem>.mmd` and `<stem>_det.mmd`: one page at a time. Pure.
 
 use crate::config;
-use crate::page::{PageStatus, Reading, Role, SEPARATOR};
+use crate::page::{Metadata, PageStatus, Reading, Role, SEPARATOR};
 
 /// A page's Markdown with what follows it.
 pub fn page(reading: &Reading, page: u32, settings: &config::Output) -> String {
@@ -27,12 +27,43 @@ pub fn page(reading: &Reading, page: u32, settings: &config::Output) -> String {
     }
     parts.retain(|p| !p.trim().is_empty());
     let mut text = parts.join("\n\n");
+    separate(&mut text, settings);
+    text
+}
+
+/// Ends a page or a chapter.
+pub fn separate(text: &mut String, settings: &config::Output) {
     if settings.page_separator.is_empty() {
         text.push_str("\n\n");
     } else {
         text.push_str(&settings.page_separator);
     }
-    text
+}
+
+/// What a book says of itself, as a YAML metadata block (pandoc's, and most Markdown tools').
+/// Strings are JSON's, which are YAML's too. Empty where the book says nothing.
+pub fn title_block(metadata: &Metadata) -> String {
+    let authors = match metadata.authors.as_slice() {
+        [author] => serde_json::json!(author),
+        authors => serde_json::json!(authors),
+    };
+    let language = metadata.languages.first().map_or("", String::as_str);
+    let lines: String = [
+        ("title", serde_json::json!(metadata.title)),
+        ("author", authors),
+        ("publisher", serde_json::json!(metadata.publisher)),
+        ("date", serde_json::json!(metadata.date)),
+        ("lang", serde_json::json!(language)),
+        ("identifier", serde_json::json!(metadata.identifier)),
+    ]
+    .iter()
+    .filter(|(_, value)| *value != "" && *value != serde_json::json!([]))
+    .map(|(key, value)| format!("{key}: {value}\n"))
+    .collect();
+    if lines.is_empty() {
+        return lines;
+    }
+    format!("---\n{lines}---\n\n")
 }
 
 /// A page's grounded text with its separator.

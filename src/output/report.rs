@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::page::{PageBox, PageStatus, Reading, Rotation, Tried};
+use crate::page::{Book, PageBox, PageStatus, Reading, Rotation, Tried};
 
 /// Version of the report's fields.
 pub const SCHEMA: u32 = 1;
@@ -24,6 +24,8 @@ pub struct Head {
     pub settings_digest: String,
     pub device: String,
     pub page_count: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub book: Option<Book>,
 }
 
 #[derive(Serialize)]

@@ -24,7 +24,6 @@ pub struct Texts {
     markdown: Staged,
     grounded: Staged,
     report: Staged,
-    settings: config::Output,
     counts: Counts,
 }
 
@@ -69,14 +68,19 @@ impl Stage {
                 }
             })?;
         for Crop { name, jpeg } in crops {
-            let images = self.folder.join("images");
-            if !self.pictures {
-                durable::create_dir_all(&images)?;
-                self.pictures = true;
-            }
-            durable::write_staged(&images.join(name), &jpeg)?;
+            self.picture(&name, &jpeg)?;
         }
         Ok(())
+    }
+
+    /// Writes a picture under its name in `images/`.
+    pub fn picture(&mut self, name: &str, bytes: &[u8]) -> durable::Result<()> {
+        let images = self.folder.join("images");
+        if !self.pictures {
+            durable::create_dir_all(&images)?;
+            self.pictures = true;
+        }
+        durable::write_staged(&images.join(name), bytes)
     }
 
     pub fn texts(&self, head: &Head) -> durable::Result<Texts> {
@@ -84,11 +88,14 @@ impl Stage {
             markdown: Staged::create(&self.file(".mmd"))?,
             grounded: Staged::create(&self.file("_det.mmd"))?,
             report: Staged::create(&self.file(".json"))?,
-            settings: self.settings.clone(),
             counts: Counts::default(),
         };
         let begin = report::begin(head).map_err(|e| self.json_error(e))?;
         texts.report.write(begin.as_bytes())?;
+        if let Some(book) = &head.book {
+            let title = markdown::title_block(&book.metadata);
+            texts.markdown.write(title.as_bytes())?;
+        }
         Ok(texts)
     }
 
@@ -132,9 +139,14 @@ fn named(stem: &OsStr, suffix: &str) -> OsString {
 
 impl Texts {
     /// Appends a page; pages come in order. Returns what is to be drawn over it.
-    pub fn page(&mut self, reading: &Reading, page: u32) -> durable::Result<LayoutPage> {
-        self.markdown
-            .write(markdown::page(reading, page, &self.settings).as_bytes())?;
+    /// `markdown` is what stands for it in the Markdown, with its separator.
+    pub fn page(
+        &mut self,
+        reading: &Reading,
+        page: u32,
+        markdown: &str,
+    ) -> durable::Result<LayoutPage> {
+        self.markdown.write(markdown.as_bytes())?;
         self.grounded
             .write(markdown::grounded(reading, page).as_bytes())?;
         let line = report::page(reading, page).map_err(|e| FileError {
@@ -333,6 +345,7 @@ mod tests {
             settings_digest: String::new(),
             device: "CPU".into(),
             page_count: 2,
+            book: None,
         };
         let mut texts = stage.texts(&head).unwrap();
         let block = Block {
@@ -340,10 +353,12 @@ mod tests {
             boxes: vec![PageBox::FULL],
             content: format!("job {job}"),
         };
+        let first = Reading::of_blocks(vec![block], Rotation::None, 0.1);
+        let settings = config::Output::default();
         texts
-            .page(&Reading::of_blocks(vec![block], Rotation::None, 0.1), 0)
+            .page(&first, 0, &markdown::page(&first, 0, &settings))
             .unwrap();
-        texts.page(&Reading::failed("why"), 1).unwrap();
+        texts.page(&Reading::failed("why"), 1, "").unwrap();
         let counts = texts.finish(None).unwrap();
         stage.seal().unwrap();
         counts

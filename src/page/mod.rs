@@ -3,10 +3,12 @@
 //! Two frames are used. The *displayed page* is what a viewer shows (crop box and `/Rotate`
 //! applied), origin at its top left corner. Boxes in readings are 0 to 999 of that frame.
 
+mod book;
 mod grounded;
 mod overlay;
 mod reading;
 
+pub use book::{Book, BookChapter, ContentsEntry, Metadata};
 pub use grounded::{
     GroundedBlock, SEPARATOR, parse_grounded, unfinished_mark, write_block, write_grounded,
 };

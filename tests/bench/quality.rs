@@ -88,7 +88,12 @@ async fn file(
     pdf: &config::Pdf,
     reader: &Resident,
 ) -> Result<(u32, Sums), Box<dyn std::error::Error>> {
-    let mut child = Child::spawn(Path::new(env!("CARGO_BIN_EXE_dropleaf")), pdfium, pdf)?;
+    let mut child = Child::spawn(
+        Path::new(env!("CARGO_BIN_EXE_dropleaf")),
+        pdfium,
+        pdf,
+        &dropleaf::config::Epub::default(),
+    )?;
     let pages = child.open(path).await?.pages;
     let mut sums = Sums::default();
     for page in 0..pages {

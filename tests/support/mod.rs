@@ -2,6 +2,8 @@
 //! running agent. The libraries and models are those of the data folder (packaging/fetch-assets).
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod epub;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};

@@ -3,8 +3,12 @@
 //! A child that dies or is past its limit is counted and replaced, up to the bounds of `DEATHS`
 //! and `TIMEOUTS`. The agent itself never opens a document further than its first bytes.
 
+use std::time::Duration;
+
+use super::pages::Leaf;
 use super::{DEATHS, Halt, TIMEOUTS, Work};
-use crate::document::{Child, DocumentError, Kind, sniff};
+use crate::agent::Context;
+use crate::document::{Child, DocumentError, Kind, Opened, sniff};
 use crate::observe::event;
 use crate::page::{PageChars, PageImage};
 
@@ -26,9 +30,12 @@ impl Work<'_> {
                 }
                 Ok(())
             }
-            Kind::Epub => Err(Halt::Reason(
-                "is an EPUB: this version reads PDF files only".into(),
-            )),
+            Kind::Epub => {
+                if !named("epub") {
+                    event::other_name(&self.job.source, "an EPUB");
+                }
+                Ok(())
+            }
             Kind::Other => Err(Halt::Damaged(
                 "is neither a PDF nor an EPUB: its first bytes are not those of one".into(),
             )),
@@ -36,16 +43,17 @@ impl Work<'_> {
     }
 
     /// A child that holds the document open; a death counts and is tried once more.
-    pub(super) async fn open(&mut self) -> Result<(Child, u32), Halt> {
+    pub(super) async fn open(&mut self) -> Result<(Child, Opened), Halt> {
         loop {
             let installation = &self.ctx.installation;
             let mut child = Child::spawn(
                 &installation.exe,
                 &installation.pdfium,
-                &self.ctx.config().pdf,
+                &self.config.pdf,
+                &self.config.epub,
             )
             .map_err(|e| Halt::Machine(e.to_string()))?;
-            match child.open(self.path).await {
+            match alive(self.ctx, child.open(self.path)).await {
                 Ok(opened) => {
                     tracing::debug!(
                         "{}: {} pages, {}",
@@ -53,7 +61,8 @@ impl Work<'_> {
                         opened.pages,
                         opened.sandbox
                     );
-                    return Ok((child, opened.pages));
+                    self.opened += 1;
+                    return Ok((child, opened));
                 }
                 Err(e) => self.excuse(e)?,
             }
@@ -61,7 +70,7 @@ impl Work<'_> {
     }
 
     /// Counts a fault of the child; `Ok` when the request may be made again.
-    fn excuse(&mut self, error: DocumentError) -> Result<(), Halt> {
+    pub(super) fn excuse(&mut self, error: DocumentError) -> Result<(), Halt> {
         let text = error.to_string();
         match error {
             DocumentError::Refused(why) | DocumentError::PageRefused(why) => Err(Halt::Reason(why)),
@@ -88,14 +97,18 @@ impl Work<'_> {
         }
     }
 
-    /// The image of a page, or why it has none; a dead child is replaced.
+    /// The image of a leaf, or why it has none; a dead child is replaced.
     pub(super) async fn image(
         &mut self,
         child: &mut Child,
-        page: u32,
+        leaf: Leaf,
     ) -> Result<Result<PageImage, String>, Halt> {
         loop {
-            let rendered = child.render(page, self.ctx.reader.wish).await;
+            let wish = self.ctx.reader.wish;
+            let rendered = match leaf {
+                Leaf::Page(page) => child.render(page, wish).await,
+                Leaf::Picture(picture) => child.render_picture(picture, wish).await,
+            };
             self.ctx.beat();
             match rendered {
                 Ok(image) => return Ok(Ok(image)),
@@ -132,6 +145,21 @@ impl Work<'_> {
                 (*child, _) = self.open().await?;
                 Ok(None)
             }
+        }
+    }
+}
+
+/// Seconds between signs of life while a document is opened: typesetting a book takes a while.
+const ALIVE: Duration = Duration::from_secs(5);
+
+/// Waits for `work`, which has a limit of its own, and says meanwhile that the agent lives.
+async fn alive<T>(ctx: &Context, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    let mut ticks = tokio::time::interval(ALIVE);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = ticks.tick() => ctx.beat(),
         }
     }
 }

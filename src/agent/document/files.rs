@@ -18,30 +18,33 @@ impl Work<'_> {
     pub(super) async fn write(
         &mut self,
         child: &mut Child,
-        stage: &Stage,
+        stage: &mut Stage,
     ) -> Result<(Counts, Option<String>), Halt> {
-        let identity = self.identity();
+        let identity = self.identity().clone();
         let head = report::Head {
             schema: report::SCHEMA,
             version: env!("CARGO_PKG_VERSION").into(),
             job: self.job.id,
             source: self.job.source.to_string_lossy().into_owned(),
             sha256: self.digest.to_owned(),
-            engine: identity.engine.clone(),
-            model_digest: identity.model_digest.clone(),
-            settings_digest: identity.settings_digest.clone(),
-            device: identity.device.clone(),
+            engine: identity.engine,
+            model_digest: identity.model_digest,
+            settings_digest: identity.settings_digest,
+            device: identity.device,
             page_count: self.reached.pages,
+            book: self.book.clone(),
         };
         let mut texts = stage.texts(&head)?;
+        let opened = self.opened;
         let mut fault: Option<DocumentError> = None;
         let mut first = None;
         for page in 0..self.reached.pages {
-            let reading = self.kept(page)?;
+            let reading = self.reading(child, page).await?;
             if reading.status == PageStatus::Failed && first.is_none() {
                 first.clone_from(&reading.reason);
             }
-            let overlay = texts.page(&reading, page)?;
+            let markdown = self.markdown(child, page, &reading).await?;
+            let overlay = texts.page(&reading, page, &markdown)?;
             self.ctx.beat();
             if fault.is_none() {
                 match child.draw(overlay).await {
@@ -53,6 +56,10 @@ impl Work<'_> {
         }
         if let Err(why) = verdict(&texts.counts(), first.as_deref()) {
             return Err(Halt::Reason(why));
+        }
+        self.pictures(child, stage).await?;
+        if fault.is_none() && self.opened != opened {
+            fault = Some(DocumentError::Died("what it had drawn is lost".into()));
         }
         if fault.is_none() {
             fault = layout_pdf(child, stage, || self.ctx.beat()).await?;
@@ -122,7 +129,13 @@ mod tests {
         )
         .unwrap();
         std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
-        let mut child = Child::spawn(&script, Path::new("none"), &config::Pdf::default()).unwrap();
+        let mut child = Child::spawn(
+            &script,
+            Path::new("none"),
+            &config::Pdf::default(),
+            &config::Epub::default(),
+        )
+        .unwrap();
 
         let stage =
             Stage::create(dir.path(), 1, OsStr::new("a"), &config::Output::default()).unwrap();
@@ -137,10 +150,11 @@ mod tests {
             settings_digest: String::new(),
             device: "CPU".into(),
             page_count: 1,
+            book: None,
         };
         let mut texts = stage.texts(&head).unwrap();
         let reading = Reading::of_blocks(Vec::new(), Rotation::None, 0.1);
-        texts.page(&reading, 0).unwrap();
+        texts.page(&reading, 0, "").unwrap();
         let beats = AtomicU32::new(0);
         let fault = layout_pdf(&mut child, &stage, || {
             beats.fetch_add(1, Ordering::Relaxed);

@@ -1,10 +1,11 @@
 //! One document through the rooms, from an open job to its end.
 //!
-//! `child` asks the document's process, `pages` brings pages through the reader, `files` writes
+//! `child` asks the document's process, `book` what a book has beside its pages, `pages` brings pages through the reader, `files` writes
 //! what came of them, `long` keeps a place for letters. What a fault means for the document is
 //! decided here: its own fault files it, the machine's never does, a file that changed is read
 //! again. The original is not touched before the outcome is durable.
 
+mod book;
 mod child;
 mod files;
 mod long;
@@ -19,12 +20,14 @@ use tokio::task::block_in_place;
 use self::long::Long;
 use super::Context;
 use super::filing::{self, Reached};
+use crate::config::Config;
 use crate::durable::{self, FileError};
 use crate::engine::Identity;
 use crate::job::{Job, LedgerError, Stamp, State};
 use crate::observe::event;
 use crate::output::results::Entry;
 use crate::output::stage::Stage;
+use crate::page::Book;
 
 /// Pages of one document in work at once, where the reader does not take more together.
 const WINDOW: usize = 3;
@@ -131,12 +134,15 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
         .map_err(machine)?;
     let mut work = Work {
         ctx,
+        config: ctx.config(),
         job: &job,
         path: &path,
         digest: &digest,
         reached: Reached::nothing(started),
         timeouts: 0,
         chars: ctx.reader.wants_chars,
+        opened: 0,
+        book: None,
     };
     match work.whole().await {
         Ok(Whole::Published(job)) => filing::publish(ctx, &job),
@@ -210,6 +216,8 @@ enum Whole {
 
 struct Work<'a> {
     ctx: &'a Arc<Context>,
+    /// The settings under which the document is read, whatever changes meanwhile.
+    config: Arc<Config>,
     job: &'a Job,
     path: &'a Path,
     digest: &'a str,
@@ -217,6 +225,10 @@ struct Work<'a> {
     timeouts: u32,
     /// Whether the PDF's own characters are asked for.
     chars: bool,
+    /// How often the document was opened.
+    opened: u32,
+    /// What the child says of a document that is a book.
+    book: Option<Book>,
 }
 
 impl Work<'_> {
@@ -226,8 +238,10 @@ impl Work<'_> {
 
     async fn whole(&mut self) -> Result<Whole, Halt> {
         self.sniff()?;
-        let (mut child, pages) = self.open().await?;
+        let (mut child, opened) = self.open().await?;
+        let pages = opened.pages;
         self.reached.pages = pages;
+        self.book = opened.book;
         let _long = Long::claim(self.ctx, pages)?;
         let output = self
             .job
@@ -243,13 +257,13 @@ impl Work<'_> {
             &self.ctx.places.output,
             self.job.id,
             stem,
-            &self.ctx.config().output,
+            &self.config.output,
         )?;
         self.read(&mut child, &mut stage).await?;
         if !self.unchanged() {
             return Ok(Whole::Changed);
         }
-        let (counts, note) = self.write(&mut child, &stage).await?;
+        let (counts, note) = self.write(&mut child, &mut stage).await?;
         let summary = Entry {
             input_path: self.path.to_string_lossy().into_owned(),
             output_directory: format!("{}/", self.ctx.places.output.join(&output).display()),

@@ -1,0 +1,288 @@
+//! An open book in its child: chapters, typeset pages, and what is asked of them.
+//!
+//! The container's documents become chapters ([`super::flow`]); chapters become Markdown and pages.
+//! Readings of pages with text are ready here; pages that are one picture are left to the engine,
+//! as the settings say. Nothing of the book is fetched or run, and no other file is opened.
+
+mod pictures;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs::File;
+use std::rc::Rc;
+
+use self::pictures::Gallery;
+use super::epub::{self, BookError, Target};
+use super::flow::{Chapter, Inline, Picture, Piece};
+use super::markdown::{self, Written};
+use super::protocol::{Part, Reply};
+use super::typeset::{self, Placed, TypesetPage};
+use super::xhtml::{self, Sheet, Surroundings};
+use crate::config::{self, EpubText, ReadPictures};
+use crate::page::{
+    Block, Book, BookChapter, ContentsEntry, ImageWish, PageImage, Reading, Rotation,
+};
+
+/// A book that is open.
+pub struct OpenBook {
+    container: epub::Book,
+    chapters: Vec<Chapter>,
+    /// The Markdown of each chapter, piece by piece.
+    written: Vec<Written>,
+    pages: Vec<TypesetPage>,
+    gallery: Gallery,
+    head: Book,
+}
+
+impl OpenBook {
+    /// Opens, converts and typesets a book: it, and its pages as a PDF. The error is for the agent.
+    pub fn open(
+        file: File,
+        settings: &config::Epub,
+        max_pages: u32,
+    ) -> Result<(Self, Vec<u8>), Reply> {
+        let mut container = epub::Book::open(file, &epub::Limits::default()).map_err(refusal)?;
+        let mut chapters = chapters(&mut container)?;
+        let typeset = typeset::typeset(
+            &container.metadata.clone(),
+            &chapters,
+            &mut pictures::Source(&mut container),
+            &typeset::Settings::default(),
+        )
+        .map_err(|why| Reply::Refused(format!("cannot be typeset: {why}")))?;
+        if typeset.pages.len() > max_pages as usize {
+            return Err(Reply::Refused(format!(
+                "has {} pages, more than pdf.max_pages = {max_pages}",
+                typeset.pages.len()
+            )));
+        }
+        for (chapter, fault) in typeset.faults {
+            if let Some(chapter) = chapters.get_mut(chapter) {
+                chapter.faults.push(fault);
+            }
+        }
+        let gallery = Gallery::of(&mut container, &chapters);
+        let written = markdown::write(&chapters, &mut |path| gallery.address(path));
+        let head = Book {
+            metadata: container.metadata.clone(),
+            contents: contents(&container),
+            chapters: head_chapters(&container, &chapters, &typeset.pages, &gallery, settings),
+            pictures: gallery.names(),
+            missing_glyphs: typeset.missing_glyphs.into_iter().collect(),
+            faults: container.faults.clone(),
+        };
+        let book = Self {
+            container,
+            chapters,
+            written,
+            pages: typeset.pages,
+            gallery,
+            head,
+        };
+        Ok((book, typeset.pdf))
+    }
+
+    /// What the agent is told of the book.
+    pub fn head(&self) -> &Book {
+        &self.head
+    }
+
+    /// The ready reading of a page: its pieces with their exact boxes. A piece stands with its
+    /// Markdown where it begins; where it goes on there is its box alone.
+    pub fn reading(&self, page: u32) -> Option<Reading> {
+        let page = self.pages.get(page as usize)?;
+        let written = self.written.get(page.chapter)?;
+        // A caption is written with what it stands at.
+        let is_caption = |placed: &Placed| {
+            let other = |b: &&Placed| b.piece == placed.piece && b.label != placed.label;
+            placed.label == "figure_title" && page.blocks.iter().any(|b| other(&b))
+        };
+        let content = |placed: &Placed| {
+            let begins = placed.first && !placed.inside && !is_caption(placed);
+            let moved = written.moved.get(&placed.piece);
+            let text = moved.or_else(|| written.pieces.get(placed.piece));
+            text.filter(|_| begins).cloned().unwrap_or_default()
+        };
+        let blocks = page.blocks.iter().map(|placed| Block {
+            label: placed.label.into(),
+            boxes: vec![placed.at],
+            content: content(placed),
+        });
+        Some(Reading::of_blocks(blocks.collect(), Rotation::None, 0.0))
+    }
+
+    /// The Markdown of a part; `read` is what the engine made of pictures in it, which stands
+    /// behind them as a quotation.
+    pub fn markdown(&self, part: Part, read: &[(u32, String)]) -> Option<String> {
+        match part {
+            Part::Chapter(chapter) => {
+                let chapter = chapter as usize;
+                if read.is_empty() {
+                    return self.written.get(chapter).map(Written::text);
+                }
+                let mut chapters = self.chapters.clone();
+                let said = read.iter().filter_map(|(picture, text)| {
+                    let path = self.gallery.path(*picture)?;
+                    Some((path, text.as_str()))
+                });
+                pictures::say(&mut chapters.get_mut(chapter)?.pieces, &said.collect());
+                let written = markdown::write(&chapters, &mut |path| self.gallery.address(path));
+                written.get(chapter).map(Written::text)
+            }
+            Part::Page(number) => {
+                let page = self.pages.get(number as usize)?;
+                let written = self.written.get(page.chapter)?;
+                let begun = page.blocks.iter().filter(|b| b.first && !b.inside);
+                let mut begun: Vec<usize> = begun.map(|b| b.piece).collect();
+                begun.sort_unstable();
+                begun.dedup();
+                let pieces = begun.iter().filter_map(|&piece| written.pieces.get(piece));
+                let mut texts: Vec<&str> = pieces.map(String::as_str).collect();
+                let next = self.pages.get(number as usize + 1);
+                if next.is_none_or(|next| next.chapter != page.chapter) {
+                    texts.push(&written.notes);
+                }
+                texts.retain(|text| !text.is_empty());
+                Some(texts.join("\n\n"))
+            }
+        }
+    }
+
+    /// A picture as the container has it, by its number in the head.
+    pub fn picture(&mut self, picture: u32) -> Option<Vec<u8>> {
+        let path = self.gallery.path(picture)?.to_owned();
+        self.container.read(&path).ok()
+    }
+
+    /// A picture as an image for the engine.
+    pub fn image(&mut self, picture: u32, wish: ImageWish) -> Result<PageImage, String> {
+        let bytes = self
+            .picture(picture)
+            .ok_or("the picture cannot be read from the book")?;
+        pictures::image(&bytes, wish)
+    }
+}
+
+fn refusal(error: BookError) -> Reply {
+    let why = error.to_string();
+    match error {
+        BookError::Refused(_) => Reply::Refused(why),
+        BookError::Damaged(_) => Reply::Damaged(why),
+        BookError::Machine(e) => Reply::Machine(format!("{why}: {e}")),
+    }
+}
+
+/// The documents of the spine. What cannot be read keeps its place, with a mark.
+fn chapters(container: &mut epub::Book) -> Result<Vec<Chapter>, Reply> {
+    let names = container.names();
+    let sheets: RefCell<HashMap<String, Option<Rc<Sheet>>>> = RefCell::default();
+    let spine = container.spine.clone();
+    let mut out = Vec::with_capacity(spine.len());
+    for item in spine {
+        let mut chapter =
+            if item.media_type.starts_with("image/") && item.media_type != "image/svg+xml" {
+                let picture = Picture {
+                    path: Some(item.path.clone()),
+                    ..Picture::default()
+                };
+                Chapter {
+                    pieces: vec![Piece::Picture(picture)],
+                    ..Chapter::default()
+                }
+            } else {
+                match container.read(&item.path) {
+                    Ok(bytes) => {
+                        let container = RefCell::new(&mut *container);
+                        let resolve = |href: &str| match names.resolve(&item.path, href)? {
+                            target @ Target::Inside { .. } => Some(target.link()),
+                            Target::Outside(_) => None,
+                        };
+                        let sheet = |path: &str| {
+                            if let Some(known) = sheets.borrow().get(path) {
+                                return known.clone();
+                            }
+                            let bytes = container.borrow_mut().read(path).ok();
+                            let sheet =
+                                bytes.map(|b| Rc::new(Sheet::parse(&String::from_utf8_lossy(&b))));
+                            sheets.borrow_mut().insert(path.to_owned(), sheet.clone());
+                            sheet
+                        };
+                        let around = Surroundings {
+                            resolve: &resolve,
+                            sheet: &sheet,
+                        };
+                        xhtml::chapter(&bytes, &item.path, &around)
+                    }
+                    Err(epub::ReadError::Machine(e)) => {
+                        return Err(Reply::Machine(format!("cannot be read: {e}")));
+                    }
+                    Err(e) => unreadable(&item.path, &e.to_string()),
+                }
+            };
+        chapter.path = item.path;
+        chapter.aside = !item.linear;
+        out.push(chapter);
+    }
+    Ok(out)
+}
+
+/// A chapter in place of one that cannot be read.
+fn unreadable(path: &str, why: &str) -> Chapter {
+    let mark = format!("This part of the book ({path}) {why}.");
+    Chapter {
+        pieces: vec![Piece::Paragraph(vec![Inline::Strong(vec![Inline::Text(
+            mark,
+        )])])],
+        faults: vec![why.to_owned()],
+        ..Chapter::default()
+    }
+}
+
+fn contents(container: &epub::Book) -> Vec<ContentsEntry> {
+    let entry = |entry: &epub::Entry| ContentsEntry {
+        title: entry.title.clone(),
+        target: match (&entry.path, &entry.fragment) {
+            (Some(path), Some(fragment)) => format!("{path}#{fragment}"),
+            (Some(path), None) => path.clone(),
+            (None, _) => String::new(),
+        },
+        depth: entry.depth as u32,
+    };
+    container.contents.iter().map(entry).collect()
+}
+
+fn head_chapters(
+    container: &epub::Book,
+    chapters: &[Chapter],
+    pages: &[TypesetPage],
+    gallery: &Gallery,
+    settings: &config::Epub,
+) -> Vec<BookChapter> {
+    let mut out: Vec<BookChapter> = chapters
+        .iter()
+        .map(|chapter| BookChapter {
+            path: chapter.path.clone(),
+            aside: chapter.aside,
+            faults: chapter.faults.clone(),
+            ..BookChapter::default()
+        })
+        .collect();
+    for (number, page) in pages.iter().enumerate() {
+        let Some(chapter) = out.get_mut(page.chapter) else {
+            continue;
+        };
+        if chapter.pages == 0 {
+            chapter.first_page = number as u32;
+        }
+        chapter.pages += 1;
+        chapter.read |= page.picture.is_some() && settings.read_pictures != ReadPictures::None;
+    }
+    for (head, chapter) in out.iter_mut().zip(chapters) {
+        if settings.text == EpubText::Ocr {
+            head.read = true;
+        } else if settings.read_pictures == ReadPictures::All && !head.read {
+            head.read_pictures = gallery.within(container, chapter);
+        }
+    }
+    out
+}
