@@ -149,16 +149,21 @@ impl OpenBook {
     }
 
     /// A picture as the container has it, by its number in the head.
-    pub fn picture(&mut self, picture: u32) -> Option<Vec<u8>> {
-        let path = self.gallery.path(picture)?.to_owned();
-        self.container.read(&path).ok()
+    pub fn picture(&mut self, picture: u32) -> Result<Vec<u8>, Reply> {
+        let path = self.gallery.path(picture).unwrap_or_default().to_owned();
+        self.container.read(&path).map_err(|e| match e {
+            epub::ReadError::Machine(e) => Reply::Machine(format!("{path} cannot be read: {e}")),
+            e => Reply::Refused(format!("{path} {e}")),
+        })
     }
 
     /// A picture as an image for the engine.
     pub fn image(&mut self, picture: u32, wish: ImageWish) -> Result<PageImage, String> {
+        let path = self.gallery.path(picture).unwrap_or_default().to_owned();
         let bytes = self
-            .picture(picture)
-            .ok_or("the picture cannot be read from the book")?;
+            .container
+            .read(&path)
+            .map_err(|e| format!("{path} {e}"))?;
         pictures::image(&bytes, wish)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Component, Path};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ impl Child {
                 sandbox,
                 book: match book.as_slice() {
                     [] => None,
-                    json => Some(parsed(json)?),
+                    json => Some(checked(parsed(json)?)?),
                 },
             }),
             other => Err(unexpected(&other.0)),
@@ -293,6 +293,18 @@ struct Limit(&'static str, f64);
 
 fn parsed<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, DocumentError> {
     serde_json::from_slice(json).map_err(|e| DocumentError::Died(e.to_string()))
+}
+
+/// A book whose pictures have plain names: the agent writes files called so.
+fn checked(book: Book) -> Result<Book, DocumentError> {
+    let plain = |name: &&String| {
+        let mut parts = Path::new(name.as_str()).components();
+        matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name.as_str())
+    };
+    match book.pictures.iter().find(|name| !plain(name)) {
+        Some(name) => Err(DocumentError::Died(format!("it called a picture {name:?}"))),
+        None => Ok(book),
+    }
 }
 
 fn unexpected(reply: &Reply) -> DocumentError {

@@ -135,8 +135,9 @@ pub fn serve(
                     None => (no_book(), Vec::new()),
                 }
             }
-            Request::Picture { picture } => match book.as_mut().and_then(|b| b.picture(picture)) {
-                Some(bytes) => (Reply::Picture, bytes),
+            Request::Picture { picture } => match book.as_mut().map(|b| b.picture(picture)) {
+                Some(Ok(bytes)) => (Reply::Picture, bytes),
+                Some(Err(why)) => (why, Vec::new()),
                 None => (no_book(), Vec::new()),
             },
             Request::RenderPicture { picture, wish } => {

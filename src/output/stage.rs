@@ -240,17 +240,33 @@ fn is_only_of(folder: &Path, source: &Path) -> io::Result<bool> {
     #[derive(serde::Deserialize)]
     struct SourceOnly {
         source: String,
+        #[serde(default)]
+        book: BookOnly,
+    }
+    #[derive(Default, serde::Deserialize)]
+    struct BookOnly {
+        pictures: Vec<String>,
     }
     if !folder.symlink_metadata()?.is_dir() {
         return Ok(false);
     }
     let stem = source.file_stem().unwrap_or(source.as_os_str());
     let names = SUFFIXES.map(|suffix| named(stem, suffix));
+    let report = match std::fs::read(folder.join(named(stem, ".json"))) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        read => read?,
+    };
+    let Ok(report) = serde_json::from_slice::<SourceOnly>(&report) else {
+        return Ok(false);
+    };
+    if report.source != source.to_string_lossy() {
+        return Ok(false);
+    }
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let kind = entry.file_type()?;
         let expected = if kind.is_dir() {
-            entry.file_name() == "images" && holds_crops_only(&entry.path())?
+            entry.file_name() == "images" && holds_only(&entry.path(), &report.book.pictures)?
         } else {
             kind.is_file() && names.contains(&entry.file_name())
         };
@@ -258,25 +274,21 @@ fn is_only_of(folder: &Path, source: &Path) -> io::Result<bool> {
             return Ok(false);
         }
     }
-    let report = match std::fs::read(folder.join(named(stem, ".json"))) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-        read => read?,
-    };
-    Ok(serde_json::from_slice::<SourceOnly>(&report)
-        .is_ok_and(|report| report.source == source.to_string_lossy()))
+    Ok(true)
 }
 
-/// Whether a folder holds nothing but pictures named `<page>_<number>.jpg`.
-fn holds_crops_only(images: &Path) -> io::Result<bool> {
+/// Whether a folder holds nothing but pictures named `<page>_<number>.jpg`, and a book's own.
+fn holds_only(images: &Path, own: &[String]) -> io::Result<bool> {
     let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     for entry in std::fs::read_dir(images)? {
         let entry = entry?;
-        let crop = entry
-            .file_name()
+        let name = entry.file_name();
+        let crop = name
             .to_str()
             .and_then(|name| name.strip_suffix(".jpg")?.split_once('_'))
             .is_some_and(|(page, k)| number(page) && number(k));
-        if !crop || !entry.file_type()?.is_file() {
+        let expected = crop || own.iter().any(|own| name == own.as_str());
+        if !expected || !entry.file_type()?.is_file() {
             return Ok(false);
         }
     }
@@ -464,6 +476,16 @@ mod tests {
         assert!(!kept(&|a| write(a.join("images/0_1.jpg"))));
         assert!(kept(&|a| write(a.join("notes.txt"))));
         assert!(kept(&|a| write(a.join("images/cat.jpg"))));
+        let with_book = |a: &Path, pictures: &[&str]| {
+            let report = a.join("a.json");
+            let mut json: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+            json["book"] = serde_json::json!({ "pictures": pictures });
+            std::fs::write(report, json.to_string()).unwrap();
+            write(a.join("images/cat.png"));
+        };
+        assert!(!kept(&|a| with_book(a, &["cat.png"])), "the book's own");
+        assert!(kept(&|a| with_book(a, &["dog.png"])));
         assert!(kept(&|a| write(a.join("b/b.mmd"))));
         assert!(kept(&|a| write(a.join("a.json"))), "another's report");
         assert!(kept(&|a| {
