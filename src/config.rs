@@ -493,10 +493,11 @@ mod tests {
     #[test]
     fn seconds_are_bounded() {
         for v in [1e20, f64::INFINITY, f64::NAN, 0.0, -1.0, LONGEST + 1.0] {
-            let fields: [fn(&mut Config) -> &mut f64; 3] = [
+            let fields: [fn(&mut Config) -> &mut f64; 4] = [
                 |c| &mut c.watch.settle_seconds,
                 |c| &mut c.watch.rescan_seconds,
                 |c| &mut c.pdf.timeout_seconds,
+                |c| &mut c.epub.timeout_seconds,
             ];
             for field in fields {
                 let mut config = Config::default();

@@ -117,6 +117,15 @@ fn a_book_comes_out_as_it_is() {
     let layouts = std::fs::read(place.at("out/book/book_layouts.pdf")).unwrap();
     assert!(layouts.starts_with(b"%PDF-"));
     assert!(!place.at("out/book/images/0_0.jpg").exists());
+
+    // Again into the same folder: the output is replaced, pictures of its own and all.
+    assert_eq!(process(&place, &[], ""), Some(0));
+    assert_eq!(text(&place, "book/book.mmd"), markdown);
+    let folders = std::fs::read_dir(place.at("out")).unwrap();
+    let folders = folders.filter(|e| {
+        e.as_ref().unwrap().path().is_dir() && e.as_ref().unwrap().file_name() != ".dropleaf"
+    });
+    assert_eq!(folders.count(), 1);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod pictures;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Range;
 use std::rc::Rc;
 
 use self::pictures::Gallery;
@@ -30,6 +31,9 @@ pub struct OpenBook {
     /// The Markdown of each chapter, piece by piece.
     written: Vec<Written>,
     pages: Vec<TypesetPage>,
+    /// Which pieces of its chapter each page has: those that begin there, and those without a box
+    /// before them. The last page of a chapter has the rest.
+    ranges: Vec<Range<usize>>,
     gallery: Gallery,
     head: Book,
 }
@@ -62,6 +66,10 @@ impl OpenBook {
             }
         }
         let gallery = Gallery::of(&mut container, &chapters);
+        // What the machine could not read says nothing of the book, wherever it was wanted.
+        if let Some(why) = container.machine_fault() {
+            return Err(Reply::Machine(format!("cannot be read: {why}")));
+        }
         let written = markdown::write(&chapters, &mut |path| gallery.address(path));
         let head = Book {
             metadata: container.metadata.clone(),
@@ -73,6 +81,7 @@ impl OpenBook {
         };
         let book = Self {
             container,
+            ranges: ranges(&typeset.pages, &chapters),
             chapters,
             written,
             pages: typeset.pages,
@@ -114,38 +123,23 @@ impl OpenBook {
     /// The Markdown of a part; `read` is what the engine made of pictures in it, which stands
     /// behind them as a quotation.
     pub fn markdown(&self, part: Part, read: &[(u32, String)]) -> Option<String> {
-        match part {
+        let (chapter, range) = match part {
             Part::Chapter(chapter) => {
                 let chapter = chapter as usize;
-                if read.is_empty() {
-                    return self.written.get(chapter).map(Written::text);
-                }
-                let mut chapters = self.chapters.clone();
-                let said = read.iter().filter_map(|(picture, text)| {
-                    let path = self.gallery.path(*picture)?;
-                    Some((path, text.as_str()))
-                });
-                pictures::say(&mut chapters.get_mut(chapter)?.pieces, &said.collect());
-                let written = markdown::write(&chapters, &mut |path| self.gallery.address(path));
-                written.get(chapter).map(Written::text)
+                (chapter, 0..self.written.get(chapter)?.pieces.len())
             }
-            Part::Page(number) => {
-                let page = self.pages.get(number as usize)?;
-                let written = self.written.get(page.chapter)?;
-                let begun = page.blocks.iter().filter(|b| b.first && !b.inside);
-                let mut begun: Vec<usize> = begun.map(|b| b.piece).collect();
-                begun.sort_unstable();
-                begun.dedup();
-                let pieces = begun.iter().filter_map(|&piece| written.pieces.get(piece));
-                let mut texts: Vec<&str> = pieces.map(String::as_str).collect();
-                let next = self.pages.get(number as usize + 1);
-                if next.is_none_or(|next| next.chapter != page.chapter) {
-                    texts.push(&written.notes);
-                }
-                texts.retain(|text| !text.is_empty());
-                Some(texts.join("\n\n"))
+            Part::Page(page) => {
+                let chapter = self.pages.get(page as usize)?.chapter;
+                (chapter, self.ranges.get(page as usize)?.clone())
             }
-        }
+        };
+        let read: Vec<(&str, &str)> = read
+            .iter()
+            .filter_map(|(picture, text)| Some((self.gallery.path(*picture)?, text.as_str())))
+            .collect();
+        let pieces = &self.chapters.get(chapter)?.pieces;
+        let behind = pictures::said(pieces, range.clone(), &read);
+        Some(self.written.get(chapter)?.part(range, &behind))
     }
 
     /// A picture as the container has it, by its number in the head.
@@ -153,7 +147,7 @@ impl OpenBook {
         let path = self.gallery.path(picture).unwrap_or_default().to_owned();
         self.container.read(&path).map_err(|e| match e {
             epub::ReadError::Machine(e) => Reply::Machine(format!("{path} cannot be read: {e}")),
-            e => Reply::Refused(format!("{path} {e}")),
+            e => Reply::PageRefused(format!("{path} {e}")),
         })
     }
 
@@ -166,6 +160,23 @@ impl OpenBook {
             .map_err(|e| format!("{path} {e}"))?;
         pictures::image(&bytes, wish)
     }
+}
+
+fn ranges(pages: &[TypesetPage], chapters: &[Chapter]) -> Vec<Range<usize>> {
+    let mut out = Vec::with_capacity(pages.len());
+    let mut from = 0;
+    for (number, page) in pages.iter().enumerate() {
+        let begun = page.blocks.iter().filter(|b| b.first).map(|b| b.piece + 1);
+        let mut to = begun.max().unwrap_or(from).max(from);
+        let next = pages.get(number + 1);
+        let last = next.is_none_or(|next| next.chapter != page.chapter);
+        if last {
+            to = chapters.get(page.chapter).map_or(to, |c| c.pieces.len());
+        }
+        out.push(from..to);
+        from = if last { 0 } else { to };
+    }
+    out
 }
 
 fn refusal(error: BookError) -> Reply {
@@ -216,7 +227,12 @@ fn chapters(container: &mut epub::Book) -> Result<Vec<Chapter>, Reply> {
                             resolve: &resolve,
                             sheet: &sheet,
                         };
-                        xhtml::chapter(&bytes, &item.path, &around)
+                        let mut chapter = xhtml::chapter(&bytes, &item.path, &around);
+                        if item.media_type == "image/svg+xml" && chapter.only_picture().is_none() {
+                            // A drawing: it is shown, and its words stand behind it.
+                            chapter.pieces.insert(0, picture_of(&item.path));
+                        }
+                        chapter
                     }
                     Err(epub::ReadError::Machine(e)) => {
                         return Err(Reply::Machine(format!("cannot be read: {e}")));
@@ -229,6 +245,13 @@ fn chapters(container: &mut epub::Book) -> Result<Vec<Chapter>, Reply> {
         out.push(chapter);
     }
     Ok(out)
+}
+
+fn picture_of(path: &str) -> Piece {
+    Piece::Picture(Picture {
+        path: Some(path.to_owned()),
+        ..Picture::default()
+    })
 }
 
 /// A chapter in place of one that cannot be read.

@@ -11,6 +11,7 @@ use super::pages::Leaf;
 use super::{Halt, Work};
 use crate::config::{EpubText, Separate};
 use crate::document::{Child, DocumentError, Part};
+use crate::observe::event;
 use crate::output::markdown;
 use crate::output::stage::Stage;
 use crate::page::{Reading, Role};
@@ -88,10 +89,24 @@ impl Work<'_> {
         child: &mut Child,
         stage: &mut Stage,
     ) -> Result<(), Halt> {
+        // Typeset pages that were read are shown by crops of them.
+        if self.config.epub.text == EpubText::Ocr {
+            return Ok(());
+        }
         let names = self.book.as_ref().map(|book| book.pictures.clone());
         for (picture, name) in names.into_iter().flatten().enumerate() {
-            let bytes = asked!(self, child, child.picture(picture as u32));
-            block_in_place(|| stage.picture(&name, &bytes))?;
+            let picture = picture as u32;
+            let asked = loop {
+                match child.picture(picture).await {
+                    Err(DocumentError::PageRefused(why)) => break Err(why),
+                    Err(fault) => self.replace(child, fault).await?,
+                    Ok(bytes) => break Ok(bytes),
+                }
+            };
+            match asked {
+                Ok(bytes) => block_in_place(|| stage.picture(&name, &bytes))?,
+                Err(why) => event::picture_failed(&self.job.source, picture, &why),
+            }
             self.ctx.beat();
         }
         Ok(())

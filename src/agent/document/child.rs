@@ -13,7 +13,7 @@ use crate::observe::event;
 use crate::page::{PageChars, PageImage};
 
 impl Work<'_> {
-    pub(super) fn sniff(&self) -> Result<(), Halt> {
+    pub(super) fn sniff(&mut self) -> Result<(), Halt> {
         let named = |ext: &str| {
             self.path
                 .extension()
@@ -31,6 +31,7 @@ impl Work<'_> {
                 Ok(())
             }
             Kind::Epub => {
+                self.is_epub = true;
                 if !named("epub") {
                     event::other_name(&self.job.source, "an EPUB");
                 }
@@ -53,7 +54,7 @@ impl Work<'_> {
                 &self.config.epub,
             )
             .map_err(|e| Halt::Machine(e.to_string()))?;
-            match alive(self.ctx, child.open(self.path)).await {
+            match alive(self.ctx, child.open(self.path)).await? {
                 Ok(opened) => {
                     tracing::debug!(
                         "{}: {} pages, {}",
@@ -63,6 +64,10 @@ impl Work<'_> {
                     );
                     self.opened += 1;
                     return Ok((child, opened));
+                }
+                // A book that took so long once takes as long again.
+                Err(e @ DocumentError::TimedOut(_)) if self.is_epub => {
+                    return Err(Halt::Reason(format!("opening it {e}")));
                 }
                 Err(e) => self.excuse(e)?,
             }
@@ -152,13 +157,16 @@ impl Work<'_> {
 /// Seconds between signs of life while a document is opened: typesetting a book takes a while.
 const ALIVE: Duration = Duration::from_secs(5);
 
-/// Waits for `work`, which has a limit of its own, and says meanwhile that the agent lives.
-async fn alive<T>(ctx: &Context, work: impl Future<Output = T>) -> T {
+/// Waits for `work`, which has a limit of its own, and says meanwhile that the agent lives; not
+/// longer than the agent is to.
+async fn alive<T>(ctx: &Context, work: impl Future<Output = T>) -> Result<T, Halt> {
     tokio::pin!(work);
     let mut ticks = tokio::time::interval(ALIVE);
     loop {
         tokio::select! {
-            done = &mut work => return done,
+            biased;
+            done = &mut work => return Ok(done),
+            () = ctx.stop.wait() => return Err(Halt::Stopped),
             _ = ticks.tick() => ctx.beat(),
         }
     }

@@ -50,7 +50,14 @@ impl Work<'_> {
                 match child.draw(overlay).await {
                     // A page that cannot be opened cannot be drawn on; its place is kept.
                     Ok(()) | Err(DocumentError::PageRefused(_)) => {}
-                    Err(e) => fault = Some(e),
+                    Err(e) => {
+                        let gone = matches!(e, DocumentError::Died(_) | DocumentError::TimedOut(_));
+                        fault = Some(e);
+                        // A book is asked on; that it could not be drawn on is no blame.
+                        if gone && self.book.is_some() {
+                            (*child, _) = self.open().await?;
+                        }
+                    }
                 }
             }
         }

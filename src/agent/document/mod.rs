@@ -1,8 +1,8 @@
 //! One document through the rooms, from an open job to its end.
 //!
-//! `child` asks the document's process, `book` what a book has beside its pages, `pages` brings pages through the reader, `files` writes
-//! what came of them, `long` keeps a place for letters. What a fault means for the document is
-//! decided here: its own fault files it, the machine's never does, a file that changed is read
+//! `child` asks the document's process, `book` what a book has beside its pages, `pages` brings
+//! pages through the reader, `files` writes what came of them, `long` keeps a place for letters.
+//! What a fault means for the document is decided here: its own fault files it, the machine's never does, a file that changed is read
 //! again. The original is not touched before the outcome is durable.
 
 mod book;
@@ -141,6 +141,7 @@ async fn attempt(ctx: &Arc<Context>, job: Job) -> Result<End, String> {
         reached: Reached::nothing(started),
         timeouts: 0,
         chars: ctx.reader.wants_chars,
+        is_epub: false,
         opened: 0,
         book: None,
     };
@@ -225,6 +226,7 @@ struct Work<'a> {
     timeouts: u32,
     /// Whether the PDF's own characters are asked for.
     chars: bool,
+    is_epub: bool,
     /// How often the document was opened.
     opened: u32,
     /// What the child says of a document that is a book.

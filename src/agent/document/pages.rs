@@ -4,6 +4,7 @@
 //! At most a window of them is in memory, never the document. A reading is in the ledger before
 //! its page counts as read; pages that were read before an interruption are not read again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -34,10 +35,13 @@ impl Leaf {
         };
         let read = book.chapters.iter().filter(|c| c.read);
         let read = read.flat_map(|c| c.first_page..c.first_page + c.pages);
+        let mut seen = HashSet::new();
         let within = book
             .chapters
             .iter()
-            .flat_map(|c| c.read_pictures.iter().copied());
+            .flat_map(|c| c.read_pictures.iter().copied())
+            // A picture of several chapters is read once.
+            .filter(|picture| seen.insert(*picture));
         read.map(Self::Page)
             .chain(within.map(Self::Picture))
             .collect()
@@ -264,8 +268,8 @@ impl Work<'_> {
         let epub = &self.config.epub;
         let version = env!("CARGO_PKG_VERSION");
         format!(
-            "{settings} epub {version} {:?} {:?}",
-            epub.text, epub.read_pictures
+            "{settings} epub {version} {:?} {:?} {}",
+            epub.text, epub.read_pictures, self.reached.pages
         )
     }
 }

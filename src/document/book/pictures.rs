@@ -1,7 +1,8 @@
 //! The pictures of a book: their names beside the Markdown, their bytes, their pixels.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Cursor;
+use std::ops::Range;
 
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageReader};
@@ -189,35 +190,37 @@ fn each_inline<'a>(inlines: &'a [Inline], see: &mut impl FnMut(&'a Picture)) {
     }
 }
 
-/// Puts what was read in pictures (by their paths) behind the pieces in which they stand.
-pub fn say(pieces: &mut Vec<Piece>, read: &HashMap<&str, &str>) {
-    let mut out = Vec::with_capacity(pieces.len());
-    for mut piece in pieces.drain(..) {
-        match &mut piece {
-            Piece::List { items, .. } => items.iter_mut().for_each(|item| say(item, read)),
-            Piece::Quote(inner) | Piece::Note { pieces: inner, .. } => say(inner, read),
-            _ => {
-                let mut said = Vec::new();
-                each(std::slice::from_ref(&piece), &mut |picture| {
-                    let path = picture.path.as_deref().unwrap_or_default();
-                    said.extend(read.get(path).map(|text| quotation(text)));
-                });
-                out.push(piece);
-                out.append(&mut said);
-                continue;
-            }
-        }
-        out.push(piece);
+/// What was read in pictures (by their paths), as quotations, by the pieces of `range` in which
+/// they stand.
+pub fn said(
+    pieces: &[Piece],
+    range: Range<usize>,
+    read: &[(&str, &str)],
+) -> BTreeMap<usize, String> {
+    let mut out = BTreeMap::new();
+    if read.is_empty() {
+        return out;
     }
-    *pieces = out;
+    let first = range.start;
+    for (i, piece) in pieces.get(range).unwrap_or_default().iter().enumerate() {
+        let mut quotations = Vec::new();
+        each(std::slice::from_ref(piece), &mut |picture| {
+            let path = picture.path.as_deref().unwrap_or_default();
+            let text = read.iter().find(|(of, _)| *of == path);
+            quotations.extend(text.map(|(_, text)| quotation(text)));
+        });
+        if !quotations.is_empty() {
+            out.insert(first + i, quotations.join("\n\n"));
+        }
+    }
+    out
 }
 
-fn quotation(text: &str) -> Piece {
-    let paragraphs = text.split("\n\n").map(|paragraph| {
-        let words: Vec<&str> = paragraph.split_whitespace().collect();
-        Piece::Paragraph(vec![Inline::Text(words.join(" "))])
-    });
-    Piece::Quote(paragraphs.collect())
+/// The engine's Markdown as a quotation.
+fn quotation(text: &str) -> String {
+    let lines = text.lines().map(|line| format!("> {line}"));
+    let lines: Vec<String> = lines.map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n")
 }
 
 /// The pixels of a picture, on white where it is clear, at most as many as `wish` allows, turned as
@@ -281,25 +284,18 @@ mod tests {
             path: Some(path.into()),
             ..Picture::default()
         };
-        let mut pieces = vec![
+        let pieces = vec![
             Piece::Picture(picture("a")),
             Piece::List {
                 start: None,
                 items: vec![vec![Piece::Paragraph(vec![Inline::Picture(picture("b"))])]],
             },
         ];
-        say(
-            &mut pieces,
-            &HashMap::from([("b", "one\n\ntwo"), ("c", "three")]),
-        );
-        let Piece::List { items, .. } = &pieces[1] else {
-            panic!("{pieces:?}");
-        };
-        let [Piece::Paragraph(_), Piece::Quote(said)] = items[0].as_slice() else {
-            panic!("{items:?}");
-        };
-        assert_eq!(said.len(), 2);
-        assert_eq!(pieces.len(), 2);
+        let read = [("b", "one\n\n| two |"), ("c", "three")];
+        let expected = BTreeMap::from([(1, "> one\n>\n> | two |".to_owned())]);
+        assert_eq!(said(&pieces, 0..2, &read), expected);
+        assert_eq!(said(&pieces, 1..2, &read), expected);
+        assert!(said(&pieces, 0..1, &read).is_empty());
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub struct Book {
     locked: HashSet<usize>,
     media_types: HashMap<usize, String>,
     limits: Limits,
+    machine_fault: Option<String>,
 }
 
 impl Book {
@@ -50,6 +51,7 @@ impl Book {
             locked: HashSet::new(),
             media_types: HashMap::new(),
             limits: limits.clone(),
+            machine_fault: None,
         };
         let path = book.package_path()?;
         let bytes = book.need(&path)?;
@@ -73,7 +75,16 @@ impl Book {
         } else {
             self.limits.max_member_bytes
         };
-        self.unpack(path, most)
+        let read = self.unpack(path, most);
+        if let Err(ReadError::Machine(e)) = &read {
+            self.machine_fault.get_or_insert_with(|| e.to_string());
+        }
+        read
+    }
+
+    /// The first fault of the machine over [`Self::read`].
+    pub fn machine_fault(&self) -> Option<&str> {
+        self.machine_fault.as_deref()
     }
 
     /// In lower case, as the manifest says; where it says nothing, by the name's ending.

@@ -15,6 +15,7 @@ mod symbols;
 mod table;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::document::flow::{Chapter, Definition, Inline, Picture, Piece};
 
@@ -37,12 +38,16 @@ pub struct Written {
 impl Written {
     /// The whole chapter, without a newline at the end.
     pub fn text(&self) -> String {
+        self.part(0..self.pieces.len(), &BTreeMap::new())
+    }
+
+    /// The pieces of `range`, each followed by what `behind` has for it; the notes come with the
+    /// chapter's last piece. The parts of a chapter hold all that [`Self::text`] holds.
+    pub fn part(&self, range: Range<usize>, behind: &BTreeMap<usize, String>) -> String {
         let mut out = String::new();
-        let pieces = self.pieces.iter().enumerate();
-        let pieces = pieces.map(|(i, text)| (self.apart.contains(&i), text));
-        for (apart, text) in pieces.chain([(false, &self.notes)]) {
+        let mut add = |text: &str, apart: bool| {
             if text.is_empty() {
-                continue;
+                return;
             }
             if !out.is_empty() {
                 out.push_str("\n\n");
@@ -51,6 +56,16 @@ impl Written {
                 }
             }
             out.push_str(text);
+        };
+        for i in range.clone() {
+            add(
+                self.pieces.get(i).map_or("", String::as_str),
+                self.apart.contains(&i),
+            );
+            add(behind.get(&i).map_or("", String::as_str), false);
+        }
+        if range.end == self.pieces.len() {
+            add(&self.notes, false);
         }
         out
     }

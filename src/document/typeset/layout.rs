@@ -53,6 +53,8 @@ pub struct Laid {
     pub pages: Vec<Page>,
     pub picture: Option<String>,
     pub fault: Option<String>,
+    /// Where the pages hold plain text: the pieces whose text that is.
+    pub plain: Option<std::ops::Range<usize>>,
 }
 
 /// The style of the book.
@@ -222,6 +224,7 @@ fn lay_out_one(
             .filter(|_| fault.is_none())
             .map(|(path, _)| path.clone()),
         fault,
+        plain: None,
     };
     let why = match run(world, &styles, &portion.content, index) {
         Ok(pages) => return Ok(laid(pages, None)),
@@ -239,7 +242,9 @@ fn lay_out_one(
     });
     let pages = run(world, &styles, &Content::sequence(plain), index)?;
     let fault = format!("pages hold plain text only, without boxes: {why}");
-    Ok(laid(pages, Some(fault)))
+    let mut laid = laid(pages, Some(fault));
+    laid.plain = Some(portion.pieces.clone());
+    Ok(laid)
 }
 
 fn run(

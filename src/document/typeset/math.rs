@@ -218,7 +218,9 @@ fn sequence(row: &[Math], at: At, depth: usize) -> Content {
                     .map_or(&mut bottom, |(_, row)| row)
                     .push(pair);
             }
-        } else if let Some(bracket) = grows.filter(|text| partner(text).is_some()) {
+        } else if let Some(bracket) =
+            grows.filter(|text| partner(text).is_some() && open.len() + depth < NEST)
+        {
             open.push((bracket, vec![made]));
         } else {
             open.last_mut()

@@ -26,6 +26,7 @@ mod world;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use typst::foundations::Smart;
@@ -106,6 +107,24 @@ pub struct Placed {
     pub inside: bool,
 }
 
+/// Plain text has no boxes: on their first page its pieces are the whole page, then the last is.
+fn whole(pieces: Range<usize>, first: bool) -> Vec<Placed> {
+    let pieces = if first {
+        pieces
+    } else {
+        pieces.end.saturating_sub(1)..pieces.end
+    };
+    pieces
+        .map(|piece| Placed {
+            label: "text",
+            at: PageBox::FULL,
+            piece,
+            first,
+            inside: false,
+        })
+        .collect()
+}
+
 /// Sets a book. Everything that `chapters` say is on the pages, in order.
 ///
 /// Errors when the book's text exceeds what is set at once, or typst fails on plain text.
@@ -130,8 +149,11 @@ pub fn typeset(
     let mut frames = Vec::new();
     for portion in laid {
         faults.extend(portion.fault.map(|fault| (portion.chapter, fault)));
-        for page in portion.pages {
-            let blocks = boxes::blocks(&page.frame, &parts, &mut first, &mut missing_glyphs);
+        for (number, page) in portion.pages.into_iter().enumerate() {
+            let mut blocks = boxes::blocks(&page.frame, &parts, &mut first, &mut missing_glyphs);
+            if let Some(pieces) = &portion.plain {
+                blocks = whole(pieces.clone(), number == 0);
+            }
             pages.push(TypesetPage {
                 chapter: portion.chapter,
                 width_pt: page.frame.width().to_pt(),
