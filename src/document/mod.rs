@@ -8,6 +8,7 @@
 
 mod book;
 mod child;
+mod drawing;
 pub mod epub;
 pub mod flow;
 pub mod markdown;

@@ -11,6 +11,7 @@ use std::sync::mpsc;
 use pdfium_render::prelude::*;
 
 use super::book::OpenBook;
+use super::drawing::Drawing;
 use super::place::Place;
 use super::protocol::{CHUNK, Chunks, Reply, Request, read_frame, write_frame};
 use super::sandbox;
@@ -88,6 +89,16 @@ pub fn serve(
         Err(reply) => return write_frame(&mut out, &reply, &[]),
     };
     let (mut document, mut book) = opened;
+    let mut drawing = match &book {
+        None => None,
+        Some(_) => match Drawing::new(&pdfium, draw) {
+            Ok(drawing) => Some(drawing),
+            Err(e) => {
+                let why = format!("cannot make a document: {e}");
+                return write_frame(&mut out, &Reply::Machine(why), &[]);
+            }
+        },
+    };
     let pages = document.pages().len() as u32;
     if pages == 0 {
         return write_frame(&mut out, &Reply::Damaged("has no pages".into()), &[]);
@@ -152,16 +163,23 @@ pub fn serve(
                     Err(why) => (Reply::PageRefused(why), Vec::new()),
                 }
             }
-            Request::Draw(layout) => match draw(&mut document, &layout) {
-                Ok(()) => (Reply::Drawn, Vec::new()),
-                Err(e) => (
-                    Reply::PageRefused(format!("page {}: {e}", layout.page + 1)),
-                    Vec::new(),
-                ),
-            },
+            Request::Draw(layout) => {
+                let page = layout.page + 1;
+                let drawn = match &mut drawing {
+                    Some(drawing) => drawing.add(&document, layout),
+                    None => draw(&mut document, &layout),
+                };
+                let refused = |e| Reply::PageRefused(format!("page {page}: {e}"));
+                (drawn.map_or_else(refused, |()| Reply::Drawn), Vec::new())
+            }
             Request::Save => {
                 let mut chunks = BufWriter::with_capacity(CHUNK, Chunks(out));
-                let saved = document.save_to_writer(&mut chunks);
+                let saved = match drawing.take() {
+                    Some(drawing) => drawing
+                        .finish(&document)
+                        .and_then(|whole| whole.save_to_writer(&mut chunks)),
+                    None => document.save_to_writer(&mut chunks),
+                };
                 out = match chunks.into_inner() {
                     Ok(Chunks(out)) => out,
                     Err(e) => return Err(e.into_error()),
