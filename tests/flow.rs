@@ -283,29 +283,34 @@ fn a_killed_child_costs_a_retry_and_two_cost_the_document() {
     let place = Place::new();
     let pages: Vec<String> = (0..8).map(|i| format!("Page {i} of a book")).collect();
     let pages: Vec<&str> = pages.iter().map(String::as_str).collect();
+    let config = std::fs::read_to_string(place.at("dropleaf.toml")).unwrap();
+    // Each page that was read is a line then.
+    let config = format!("{config}[log]\nlevel = \"debug\"\n");
+    std::fs::write(place.at("dropleaf.toml"), config).unwrap();
     let agent = place.agent();
     wait("ready", LIMIT, || place.log().contains("ready:"));
     place.old("once.pdf", &pdf(&pages));
-    let kill_one = || {
+    let kill_one = |name: &str| {
+        let read = || place.log().matches(&format!("{name}: page ")).count();
+        let (pages, deaths) = (read(), place.log().matches("died").count());
+        // Its document is open, or has been.
+        wait("a page is read", LIMIT, || read() > pages);
         wait("a child", LIMIT, || !agent.children().is_empty());
         let child = agent.children()[0];
-        // Its document is open when a page was read.
-        let before = place.log().matches("died").count();
-        std::thread::sleep(Duration::from_millis(500));
         let pid = rustix::process::Pid::from_raw(child as i32).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         wait("the death is seen", LIMIT, || {
-            place.log().matches("died").count() > before
+            place.log().matches("died").count() > deaths
         });
     };
-    kill_one();
+    kill_one("once.pdf");
     wait("the document is read all the same", LIMIT, || {
         place.at("done/once.pdf").exists()
     });
     place.assert_output("once", "once", 8, "Page 7 of a book");
     place.old("twice.pdf", &pdf(&pages));
-    kill_one();
-    kill_one();
+    kill_one("twice.pdf");
+    kill_one("twice.pdf");
     wait("the document failed", LIMIT, || {
         place.at("failed/twice.pdf.reason.json").exists()
     });
