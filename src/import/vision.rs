@@ -5,7 +5,7 @@
 //! any one size that [`positions`](super::positions) has tables for.
 //!
 //! The blocks' products and attention are of the type in which the graph computes. All else is in
-//! 32 bits on CUDA too: patches, residual streams ([`stream`](super::stream)), norms, SAM's
+//! 32 bits on CUDA too: patches, residual streams (`stream`), norms, SAM's
 //! convolutions and the projector, a few hundredths of the work, where bfloat16 would round what
 //! every later layer sees. Their weights are bfloat16 still, and TensorFloat-32 may be used.
 

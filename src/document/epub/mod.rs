@@ -3,7 +3,7 @@
 //! [`Book::open`] judges the ZIP directory, finds the package, refuses locked books and keeps what
 //! the rest needs: metadata, spine, contents, names. Members are unpacked one at a time by
 //! [`Book::read`], bounded by their declared and by the allowed size. Crate `zip` unpacks, crate
-//! `epub` understands the package (see [`package`]). Nothing is fetched, nothing is written, no
+//! `epub` understands the package (see `package`). Nothing is fetched, nothing is written, no
 //! file but the EPUB is opened. Any bytes end in a book or an error; what is amiss with a book
 //! that can be read stands in [`Book::faults`].
 

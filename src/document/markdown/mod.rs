@@ -3,7 +3,7 @@
 //!
 //! Exact: a reader of the Markdown sees the words of the book and no others. What Markdown cannot
 //! say (an emphasis that begins within a word, a cell over two rows) is HTML; every sign that
-//! would be markup is escaped ([`escape`]). Page breaks of the printed edition are comments,
+//! would be markup is escaped (`escape`). Page breaks of the printed edition are comments,
 //! footnotes are numbered through the book and stand at the end of the chapter where their first
 //! mark does, formulas are LaTeX ([`latex`]).
 

@@ -2,9 +2,9 @@
 //!
 //! [`typeset`] gives typst content, never markup: a word of the book cannot be read as an
 //! instruction. What is drawn carries the number of its part (a typst span), so the boxes are read
-//! off the laid-out frames and are exact ([`boxes`]). Long chapters, paragraphs and tables are cut
+//! off the laid-out frames and are exact (`boxes`). Long chapters, paragraphs and tables are cut
 //! into portions that are laid out on their own, a few at a time, so memory stays bounded; only the
-//! finished frames of all pages and the PDF are held together. Nothing is fetched: [`world`] is the
+//! finished frames of all pages and the PDF are held together. Nothing is fetched: `world` is the
 //! only way to a resource, and it gives fonts alone.
 
 mod boxes;

@@ -1,13 +1,13 @@
 //! XHTML of a book -> the pieces of a [`Chapter`].
 //!
-//! The route: bytes -> characters ([`text`]), characters -> an arena tree ([`tree`]: XML, or HTML
-//! where the file is no XML), what the book hides ([`style`]), then [`blocks`] and [`inlines`]
+//! The route: bytes -> characters (`text`), characters -> an arena tree (`tree`: XML, or HTML
+//! where the file is no XML), what the book hides (`style`), then `blocks` and `inlines`
 //! walk the tree. Every word that is shown stands in the chapter once, in the order of the file;
 //! scripts, heads and hidden elements do not. Nothing is run or fetched: pictures, links and
 //! stylesheets are only names, which the caller's [`Surroundings`] look up.
 //!
-//! Total: any bytes give a chapter. Depth is bounded by flattening the tree ([`tree::DEPTH`]),
-//! blocks within blocks by [`blocks::NESTED`].
+//! Total: any bytes give a chapter. Depth is bounded by flattening the tree (`tree::DEPTH`),
+//! blocks within blocks by `blocks::NESTED`.
 
 mod blocks;
 mod inlines;
