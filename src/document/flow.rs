@@ -70,6 +70,35 @@ pub enum Piece {
     },
 }
 
+/// What stands directly in a piece.
+pub enum Within<'a> {
+    Line(&'a [Inline]),
+    Pieces(&'a [Piece]),
+}
+
+impl Piece {
+    /// Shows what stands directly in the piece to `see`, in order. Code and formulas hold neither
+    /// lines nor pieces; of a picture it is the caption.
+    pub fn within<'a>(&'a self, see: &mut dyn FnMut(Within<'a>)) {
+        match self {
+            Self::Heading { text, .. } | Self::Paragraph(text) => see(Within::Line(text)),
+            Self::List { items, .. } => items.iter().for_each(|i| see(Within::Pieces(i))),
+            Self::Definitions(all) => all.iter().for_each(|definition| match definition {
+                Definition::Term(text) => see(Within::Line(text)),
+                Definition::Meaning(pieces) => see(Within::Pieces(pieces)),
+            }),
+            Self::Quote(pieces) | Self::Note { pieces, .. } => see(Within::Pieces(pieces)),
+            Self::Table(table) => {
+                see(Within::Line(&table.caption));
+                let cells = table.rows.iter().flatten();
+                cells.for_each(|cell| see(Within::Pieces(&cell.pieces)));
+            }
+            Self::Picture(picture) => see(Within::Line(&picture.caption)),
+            Self::Code { .. } | Self::Formula(_) | Self::Rule | Self::PageBreak(_) => {}
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Definition {
     Term(Vec<Inline>),
@@ -106,6 +135,29 @@ pub enum Inline {
     },
     PageBreak(String),
     Break,
+}
+
+impl Inline {
+    /// The line that it is drawn around; empty of what holds no line. A picture's caption stands
+    /// beside the line.
+    pub fn inner(&self) -> &[Inline] {
+        match self {
+            Self::Emphasis(inner)
+            | Self::Strong(inner)
+            | Self::Strike(inner)
+            | Self::Sub(inner)
+            | Self::Sup(inner)
+            | Self::Link { text: inner, .. }
+            | Self::Ruby { base: inner, .. } => inner,
+            Self::Text(_)
+            | Self::Code(_)
+            | Self::Formula(_)
+            | Self::Picture(_)
+            | Self::NoteMark { .. }
+            | Self::PageBreak(_)
+            | Self::Break => &[],
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -225,14 +225,7 @@ fn may_link(inlines: &[Inline]) -> bool {
     fn clean(inlines: &[Inline]) -> bool {
         inlines.iter().all(|inline| match inline {
             Inline::NoteMark { .. } => false,
-            Inline::Emphasis(inner)
-            | Inline::Strong(inner)
-            | Inline::Strike(inner)
-            | Inline::Sub(inner)
-            | Inline::Sup(inner)
-            | Inline::Ruby { base: inner, .. }
-            | Inline::Link { text: inner, .. } => clean(inner),
-            _ => true,
+            other => clean(other.inner()),
         })
     }
     !inlines.is_empty() && clean(inlines)

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::document::flow::{Chapter, Definition, Inline, Piece};
+use crate::document::flow::{Chapter, Inline, Piece, Within};
 
 #[derive(Default)]
 pub struct Notes<'a> {
@@ -150,35 +150,17 @@ fn says(inline: &Inline, mark: &str) -> bool {
 
 fn pieces_in<'a>(pieces: &'a [Piece], found: &mut Found<'a>) {
     for piece in pieces {
-        match piece {
-            Piece::Heading { text, .. } | Piece::Paragraph(text) => inlines_in(text, found),
-            Piece::List { items, .. } => items.iter().for_each(|i| pieces_in(i, found)),
-            Piece::Definitions(all) => {
-                for definition in all {
-                    match definition {
-                        Definition::Term(text) => inlines_in(text, found),
-                        Definition::Meaning(pieces) => pieces_in(pieces, found),
-                    }
-                }
-            }
-            Piece::Quote(pieces) => pieces_in(pieces, found),
-            Piece::Table(table) => {
-                inlines_in(&table.caption, found);
-                table
-                    .rows
-                    .iter()
-                    .flatten()
-                    .for_each(|cell| pieces_in(&cell.pieces, found));
-            }
-            Piece::Picture(picture) => inlines_in(&picture.caption, found),
-            Piece::Note { id, pieces } => {
-                let mut inner = Found::default();
-                pieces_in(pieces, &mut inner);
-                found.notes.push((id, pieces, inner.marks));
-                found.notes.append(&mut inner.notes);
-            }
-            Piece::Code { .. } | Piece::Formula(_) | Piece::Rule | Piece::PageBreak(_) => {}
+        if let Piece::Note { id, pieces } = piece {
+            let mut inner = Found::default();
+            pieces_in(pieces, &mut inner);
+            found.notes.push((id, pieces, inner.marks));
+            found.notes.append(&mut inner.notes);
+            continue;
         }
+        piece.within(&mut |within| match within {
+            Within::Line(line) => inlines_in(line, found),
+            Within::Pieces(pieces) => pieces_in(pieces, found),
+        });
     }
 }
 
@@ -186,15 +168,8 @@ fn inlines_in<'a>(inlines: &'a [Inline], found: &mut Found<'a>) {
     for inline in inlines {
         match inline {
             Inline::NoteMark { id, .. } => found.marks.push(id),
-            Inline::Emphasis(inner)
-            | Inline::Strong(inner)
-            | Inline::Strike(inner)
-            | Inline::Sub(inner)
-            | Inline::Sup(inner)
-            | Inline::Link { text: inner, .. }
-            | Inline::Ruby { base: inner, .. } => inlines_in(inner, found),
             Inline::Picture(picture) => inlines_in(&picture.caption, found),
-            _ => {}
+            other => inlines_in(other.inner(), found),
         }
     }
 }

@@ -184,14 +184,7 @@ fn lines(pieces: &[Piece]) -> Option<Vec<&[Inline]>> {
     fn plain(inlines: &[Inline]) -> bool {
         inlines.iter().all(|inline| match inline {
             Inline::Formula(_) | Inline::Picture(_) | Inline::NoteMark { .. } => false,
-            Inline::Emphasis(inner)
-            | Inline::Strong(inner)
-            | Inline::Strike(inner)
-            | Inline::Sub(inner)
-            | Inline::Sup(inner)
-            | Inline::Link { text: inner, .. }
-            | Inline::Ruby { base: inner, .. } => plain(inner),
-            _ => true,
+            other => plain(other.inner()),
         })
     }
     let lines = pieces.iter().map(|piece| match piece {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::document::flow::{Cell, Chapter, Definition, Inline, Math, Picture, Piece};
+use crate::document::flow::{Chapter, Inline, Math, Picture, Piece, Within};
 
 /// Most characters of a book that is set at once: six long novels of a thousand pages. Pages and PDF
 /// take some 80 bytes a character (measured: 10 million in 830 MB).
@@ -71,33 +71,10 @@ fn pieces_marks<'a>(pieces: &'a [Piece], on: &mut dyn FnMut(&'a str, &'a str), d
         return;
     }
     for piece in pieces {
-        match piece {
-            Piece::Heading { text, .. } | Piece::Paragraph(text) => marks(text, on, depth),
-            Piece::List { items, .. } => {
-                for item in items {
-                    pieces_marks(item, on, depth + 1);
-                }
-            }
-            Piece::Definitions(definitions) => {
-                for definition in definitions {
-                    match definition {
-                        Definition::Term(text) => marks(text, on, depth),
-                        Definition::Meaning(pieces) => pieces_marks(pieces, on, depth + 1),
-                    }
-                }
-            }
-            Piece::Quote(pieces) | Piece::Note { pieces, .. } => {
-                pieces_marks(pieces, on, depth + 1);
-            }
-            Piece::Table(table) => {
-                marks(&table.caption, on, depth);
-                for Cell { pieces, .. } in table.rows.iter().flatten() {
-                    pieces_marks(pieces, on, depth + 1);
-                }
-            }
-            Piece::Picture(picture) => marks(&picture.caption, on, depth),
-            Piece::Code { .. } | Piece::Formula(_) | Piece::Rule | Piece::PageBreak(_) => {}
-        }
+        piece.within(&mut |within| match within {
+            Within::Line(line) => marks(line, on, depth),
+            Within::Pieces(pieces) => pieces_marks(pieces, on, depth + 1),
+        });
     }
 }
 
@@ -108,14 +85,7 @@ fn marks<'a>(inlines: &'a [Inline], on: &mut dyn FnMut(&'a str, &'a str), depth:
     for inline in inlines {
         match inline {
             Inline::NoteMark { id, text } => on(id, text),
-            Inline::Emphasis(text)
-            | Inline::Strong(text)
-            | Inline::Strike(text)
-            | Inline::Sub(text)
-            | Inline::Sup(text)
-            | Inline::Link { text, .. }
-            | Inline::Ruby { base: text, .. } => marks(text, on, depth + 1),
-            _ => {}
+            other => marks(other.inner(), on, depth + 1),
         }
     }
 }
@@ -149,33 +119,13 @@ impl Texts<'_> {
         }
         for piece in pieces {
             match piece {
-                Piece::Heading { text, .. } | Piece::Paragraph(text) => self.inlines(text, depth),
-                Piece::List { items, .. } => {
-                    for item in items {
-                        self.pieces(item, depth + 1);
-                    }
-                }
-                Piece::Definitions(definitions) => {
-                    for definition in definitions {
-                        match definition {
-                            Definition::Term(text) => self.inlines(text, depth),
-                            Definition::Meaning(pieces) => self.pieces(pieces, depth + 1),
-                        }
-                    }
-                }
-                Piece::Quote(pieces) | Piece::Note { pieces, .. } => {
-                    self.pieces(pieces, depth + 1);
-                }
                 Piece::Code { text, .. } => (self.0)(text),
-                Piece::Table(table) => {
-                    self.inlines(&table.caption, depth);
-                    for Cell { pieces, .. } in table.rows.iter().flatten() {
-                        self.pieces(pieces, depth + 1);
-                    }
-                }
                 Piece::Picture(picture) => self.picture(picture, depth),
                 Piece::Formula(math) => math_text(math, self.0, 0),
-                Piece::Rule | Piece::PageBreak(_) => {}
+                other => other.within(&mut |within| match within {
+                    Within::Line(line) => self.inlines(line, depth),
+                    Within::Pieces(pieces) => self.pieces(pieces, depth + 1),
+                }),
             }
         }
     }
@@ -194,20 +144,14 @@ impl Texts<'_> {
                 Inline::Text(text) | Inline::Code(text) | Inline::NoteMark { text, .. } => {
                     (self.0)(text);
                 }
-                Inline::Emphasis(text)
-                | Inline::Strong(text)
-                | Inline::Strike(text)
-                | Inline::Sub(text)
-                | Inline::Sup(text)
-                | Inline::Link { text, .. } => self.inlines(text, depth + 1),
                 Inline::Ruby { base, reading } => {
                     self.inlines(base, depth + 1);
                     (self.0)(reading);
                 }
                 Inline::Formula(math) => math_text(math, self.0, 0),
                 Inline::Picture(picture) => self.picture(picture, depth),
-                Inline::PageBreak(_) => {}
                 Inline::Break => (self.0)(" "),
+                other => self.inlines(other.inner(), depth + 1),
             }
         }
     }
