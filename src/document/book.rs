@@ -12,7 +12,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::rc::Rc;
 
-use self::pictures::Gallery;
+use self::pictures::{Gallery, Source};
 use super::epub::{self, BookError, Target};
 use super::flow::{Chapter, Inline, Picture, Piece};
 use super::markdown::{self, Written};
@@ -47,13 +47,11 @@ impl OpenBook {
     ) -> Result<(Self, Vec<u8>), Reply> {
         let mut container = epub::Book::open(file, &epub::Limits::default()).map_err(refusal)?;
         let mut chapters = chapters(&mut container)?;
-        let typeset = typeset::typeset(
-            &container.metadata.clone(),
-            &chapters,
-            &mut pictures::Source(&mut container),
-            &typeset::Settings::default(),
-        )
-        .map_err(|why| Reply::Refused(format!("cannot be typeset: {why}")))?;
+        let metadata = container.metadata.clone();
+        let mut source = Source::new(&mut container);
+        let set = typeset::Settings::default();
+        let typeset = typeset::typeset(&metadata, &chapters, &mut source, &set)
+            .map_err(|why| Reply::Refused(format!("cannot be typeset: {why}")))?;
         if typeset.pages.len() > max_pages as usize {
             return Err(Reply::Refused(format!(
                 "has {} pages, more than pdf.max_pages = {max_pages}",
@@ -65,14 +63,14 @@ impl OpenBook {
                 chapter.faults.push(fault);
             }
         }
-        let gallery = Gallery::of(&mut container, &chapters);
+        let gallery = Gallery::of(&mut source, &chapters);
         // What the machine could not read says nothing of the book, wherever it was wanted.
         if let Some(why) = container.machine_fault() {
             return Err(Reply::Machine(format!("cannot be read: {why}")));
         }
         let written = markdown::write(&chapters, &mut |path| gallery.address(path));
         let head = Book {
-            metadata: container.metadata.clone(),
+            metadata,
             contents: contents(&container),
             chapters: head_chapters(&container, &chapters, &typeset.pages, &gallery, settings),
             pictures: gallery.names(),

@@ -68,8 +68,13 @@ impl BookChapter {
 }
 
 impl Book {
+    /// The chapter of `page`, counted from 0, and its number.
+    pub fn chapter(&self, page: u32) -> Option<(usize, &BookChapter)> {
+        self.chapters.iter().enumerate().find(|(_, c)| c.has(page))
+    }
+
     /// Whether the engine reads `page`, counted from 0.
     pub fn is_read(&self, page: u32) -> bool {
-        self.chapters.iter().any(|c| c.read && c.has(page))
+        self.chapter(page).is_some_and(|(_, chapter)| chapter.read)
     }
 }

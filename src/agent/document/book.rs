@@ -47,10 +47,7 @@ impl Work<'_> {
     ) -> Result<String, Halt> {
         let config = Arc::clone(&self.config);
         let settings = &config.output;
-        let chapter = self.book.as_ref().and_then(|book| {
-            let chapters = book.chapters.iter().enumerate();
-            chapters.into_iter().find(|(_, c)| c.has(page))
-        });
+        let chapter = self.book.as_ref().and_then(|book| book.chapter(page));
         let Some((number, chapter)) = chapter else {
             return Ok(markdown::page(reading, page, settings));
         };
@@ -109,13 +106,6 @@ impl Work<'_> {
             }
             self.ctx.beat();
         }
-        Ok(())
-    }
-
-    /// Takes a fault of the child, and a new child; not if it has died too often.
-    async fn replace(&mut self, child: &mut Child, fault: DocumentError) -> Result<(), Halt> {
-        self.excuse(fault)?;
-        (*child, _) = self.open().await?;
         Ok(())
     }
 }

@@ -74,8 +74,19 @@ impl Work<'_> {
         }
     }
 
+    /// Takes a fault of the child, and a new child; not if it has died too often.
+    pub(super) async fn replace(
+        &mut self,
+        child: &mut Child,
+        fault: DocumentError,
+    ) -> Result<(), Halt> {
+        self.excuse(fault)?;
+        (*child, _) = self.open().await?;
+        Ok(())
+    }
+
     /// Counts a fault of the child; `Ok` when the request may be made again.
-    pub(super) fn excuse(&mut self, error: DocumentError) -> Result<(), Halt> {
+    fn excuse(&mut self, error: DocumentError) -> Result<(), Halt> {
         let text = error.to_string();
         match error {
             DocumentError::Refused(why) | DocumentError::PageRefused(why) => Err(Halt::Reason(why)),
@@ -121,8 +132,7 @@ impl Work<'_> {
                 Err(e) => {
                     let why = e.to_string();
                     let timed_out = matches!(e, DocumentError::TimedOut(_));
-                    self.excuse(e)?;
-                    (*child, _) = self.open().await?;
+                    self.replace(child, e).await?;
                     if timed_out {
                         return Ok(Err(why));
                     }

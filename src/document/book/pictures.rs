@@ -8,7 +8,7 @@ use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
 use crate::document::epub;
-use crate::document::flow::{Chapter, Definition, Inline, Picture, Piece};
+use crate::document::flow::{Chapter, Inline, Picture, Piece, Within};
 use crate::document::typeset::Pictures;
 use crate::page::{ImageWish, PageImage};
 
@@ -20,12 +20,34 @@ const DPI: f32 = 144.0;
 /// Types of pictures that are decoded here (the features of crate `image`).
 const DECODED: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 
-/// The container as typesetting sees it.
-pub struct Source<'a>(pub &'a mut epub::Book);
+/// The container as typesetting sees it, and which pictures it could give.
+pub struct Source<'a> {
+    container: &'a mut epub::Book,
+    given: HashMap<String, bool>,
+}
+
+impl<'a> Source<'a> {
+    pub fn new(container: &'a mut epub::Book) -> Self {
+        Self {
+            container,
+            given: HashMap::new(),
+        }
+    }
+
+    /// Whether the picture can be read: it is unpacked only if nobody wanted it before.
+    fn gives(&mut self, path: &str) -> bool {
+        match self.given.get(path) {
+            Some(&given) => given,
+            None => self.read(path).is_ok(),
+        }
+    }
+}
 
 impl Pictures for Source<'_> {
     fn read(&mut self, path: &str) -> Result<Vec<u8>, String> {
-        self.0.read(path).map_err(|e| e.to_string())
+        let read = self.container.read(path);
+        self.given.insert(path.to_owned(), read.is_ok());
+        read.map_err(|e| e.to_string())
     }
 }
 
@@ -37,7 +59,7 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    pub fn of(container: &mut epub::Book, chapters: &[Chapter]) -> Self {
+    pub fn of(source: &mut Source<'_>, chapters: &[Chapter]) -> Self {
         let mut gallery = Self {
             pictures: Vec::new(),
             numbers: HashMap::new(),
@@ -48,7 +70,7 @@ impl Gallery {
                 let Some(path) = &picture.path else {
                     return;
                 };
-                if gallery.numbers.contains_key(path) || container.read(path).is_err() {
+                if gallery.numbers.contains_key(path) || !source.gives(path) {
                     return;
                 }
                 let name = free_name(path, &mut taken);
@@ -143,50 +165,25 @@ fn digits(text: &str) -> bool {
 
 /// Shows every picture of `pieces` to `see`, in order. Pieces nest as deep as the conversion lets
 /// them, which is bounded.
-fn each<'a>(pieces: &'a [Piece], see: &mut impl FnMut(&'a Picture)) {
+fn each<'a>(pieces: &'a [Piece], see: &mut dyn FnMut(&'a Picture)) {
     for piece in pieces {
-        match piece {
-            Piece::Heading { text, .. } | Piece::Paragraph(text) => each_inline(text, see),
-            Piece::List { items, .. } => items.iter().for_each(|item| each(item, see)),
-            Piece::Definitions(all) => {
-                for definition in all {
-                    match definition {
-                        Definition::Term(text) => each_inline(text, see),
-                        Definition::Meaning(pieces) => each(pieces, see),
-                    }
-                }
-            }
-            Piece::Quote(pieces) | Piece::Note { pieces, .. } => each(pieces, see),
-            Piece::Table(table) => {
-                each_inline(&table.caption, see);
-                let cells = table.rows.iter().flatten();
-                cells.for_each(|cell| each(&cell.pieces, see));
-            }
-            Piece::Picture(picture) => {
-                see(picture);
-                each_inline(&picture.caption, see);
-            }
-            Piece::Code { .. } | Piece::Formula(_) | Piece::Rule | Piece::PageBreak(_) => {}
+        if let Piece::Picture(picture) = piece {
+            see(picture);
         }
+        piece.within(&mut |within| match within {
+            Within::Line(line) => each_inline(line, see),
+            Within::Pieces(pieces) => each(pieces, see),
+        });
     }
 }
 
-fn each_inline<'a>(inlines: &'a [Inline], see: &mut impl FnMut(&'a Picture)) {
+fn each_inline<'a>(inlines: &'a [Inline], see: &mut dyn FnMut(&'a Picture)) {
     for inline in inlines {
-        match inline {
-            Inline::Emphasis(inner)
-            | Inline::Strong(inner)
-            | Inline::Strike(inner)
-            | Inline::Sub(inner)
-            | Inline::Sup(inner)
-            | Inline::Link { text: inner, .. }
-            | Inline::Ruby { base: inner, .. } => each_inline(inner, see),
-            Inline::Picture(picture) => {
-                see(picture);
-                each_inline(&picture.caption, see);
-            }
-            _ => {}
+        if let Inline::Picture(picture) = inline {
+            see(picture);
+            each_inline(&picture.caption, see);
         }
+        each_inline(inline.inner(), see);
     }
 }
 
