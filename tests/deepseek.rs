@@ -2,6 +2,9 @@
 //! against the recorded values of the published code, alone and in any company.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/numbers.rs"]
+mod numbers;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -20,6 +23,8 @@ use dropleaf::import::{self, Options};
 use dropleaf::pack::Storage;
 use dropleaf::page::{PageImage, PageStatus, Reading};
 use safetensors::SafeTensors;
+
+use numbers::relative_error;
 
 /// Relative error that a stage in 32-bit floats may have.
 const TOLERANCE: f64 = 1e-4;
@@ -105,20 +110,6 @@ impl Reference {
         let sure = margins.iter().take_while(|&&m| m >= MARGIN).count();
         (tokens.iter().map(|&t| t as u32).collect(), sure)
     }
-}
-
-/// Norm of the difference over the norm of the reference.
-fn relative_error(found: &[f32], reference: &[f32]) -> f64 {
-    assert_eq!(found.len(), reference.len());
-    assert!(!reference.is_empty());
-    let square = |v: f64| v * v;
-    let difference: f64 = found
-        .iter()
-        .zip(reference)
-        .map(|(&a, &b)| square(f64::from(a) - f64::from(b)))
-        .sum();
-    let norm: f64 = reference.iter().map(|&b| square(f64::from(b))).sum();
-    (difference / norm).sqrt()
 }
 
 fn assert_close(what: &str, found: &[f32], reference: &[f32]) {

@@ -4,6 +4,9 @@
 //! `clip` of `tests/deepseek.rs` covers it.)
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/numbers.rs"]
+mod numbers;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -31,6 +34,8 @@ use image::imageops::{self, FilterType};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde_json::{Value, json};
+
+use numbers::relative_error;
 
 const READER: &str = "tiny-reader";
 /// The cards that the faults are looked for on: the first has all stages recorded.
@@ -89,20 +94,6 @@ fn picture(card: &str) -> RgbImage {
 
 fn page(picture: RgbImage) -> PageImage {
     PageImage::new(picture.width(), picture.height(), picture.into_raw(), 144.0).unwrap()
-}
-
-/// Norm of the difference over the norm of the reference.
-fn relative_error(found: &[f32], reference: &[f32]) -> f64 {
-    assert_eq!(found.len(), reference.len());
-    assert!(!reference.is_empty());
-    let square = |v: f64| v * v;
-    let difference: f64 = found
-        .iter()
-        .zip(reference)
-        .map(|(&a, &b)| square(f64::from(a) - f64::from(b)))
-        .sum();
-    let norm: f64 = reference.iter().map(|&b| square(f64::from(b))).sum();
-    (difference / norm).sqrt()
 }
 
 fn recorded(name: &str) -> Vec<f32> {

@@ -145,9 +145,13 @@ fn peak() -> usize {
 }
 
 fn measure(what: &str, chapters: &[Chapter]) {
+    measure_with(what, chapters, Given::default());
+}
+
+fn measure_with(what: &str, chapters: &[Chapter], given: Given) {
     let before = peak();
     let start = Instant::now();
-    let typeset = set(chapters);
+    let typeset = set_with(chapters, given);
     eprintln!(
         "{what}: {} pages, {:.1} s, peak {} MB (before {before} MB), pdf {} KB",
         typeset.pages.len(),
@@ -188,15 +192,7 @@ fn measure_pictures() {
         data.extend_from_slice(&n.to_le_bytes());
         (format!("{n}.jpg"), data)
     });
-    let start = Instant::now();
-    let typeset = set_with(&chapters, Given(given.collect()));
-    eprintln!(
-        "300 pictures: {} pages, {:.1} s, peak {} MB, pdf {} KB",
-        typeset.pages.len(),
-        start.elapsed().as_secs_f64(),
-        peak(),
-        typeset.pdf.len() / 1024,
-    );
+    measure_with("300 pictures", &chapters, Given(given.collect()));
 }
 
 #[test]
