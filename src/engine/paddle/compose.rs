@@ -1,8 +1,8 @@
 //! Lines into regions: blocks in reading order. Pure.
 
 use super::layout::{Region, area, intersection};
+use super::line::Line;
 use super::pixels::Slanted;
-use super::recognise::Line;
 use crate::page::Role;
 
 /// A block in fractions of the upright page.
@@ -311,6 +311,7 @@ fn unspaced(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::line::Source;
     use super::*;
 
     fn line(x1: f32, y1: f32, x2: f32, y2: f32, text: &str) -> Line {
@@ -321,11 +322,7 @@ mod tests {
             height: y2 - y1,
             angle: 0.0,
         };
-        Line {
-            at,
-            text: text.into(),
-            score: 0.9,
-        }
+        Line::even(at, text.into(), 0.9, Source::Image)
     }
 
     fn region(label: &'static str, x1: f32, y1: f32, x2: f32, y2: f32) -> Region {

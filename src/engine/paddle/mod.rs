@@ -7,6 +7,7 @@
 mod compose;
 mod detect;
 mod layout;
+mod line;
 pub(super) mod orientation;
 pub(super) mod pixels;
 mod recognise;

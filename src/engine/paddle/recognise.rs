@@ -4,6 +4,7 @@
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use super::line::{Line, Source};
 use super::pixels::{Order, Pixels, Slanted, cut, planes};
 use crate::engine::session::{Graph, RunError, View};
 
@@ -19,15 +20,6 @@ const WIDTH_STEP: usize = 32;
 const BATCH_COLUMNS: usize = 4096;
 /// A line whose mean score is below this is taken as no text (RapidOCR's `text_score`).
 const SCORE: f32 = 0.5;
-
-/// What stands in a line.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Line {
-    pub at: Slanted,
-    pub text: String,
-    /// Mean of the characters' probabilities.
-    pub score: f32,
-}
 
 /// The dictionary of a recognition model: class 0 is CTC's blank.
 pub struct Alphabet(Vec<String>);
@@ -52,8 +44,18 @@ pub struct Recognise {
     alphabet: Alphabet,
 }
 
-/// Number of a line, its text, its score.
-type Read = (usize, String, f32);
+/// Number of a line, and what was read there.
+type Read = (usize, Decoded);
+
+/// What the scores of a line's steps say.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Decoded {
+    text: String,
+    /// Mean of the characters' probabilities; 0 without characters.
+    score: f32,
+    /// By character of `text`: where it begins and ends, fractions of the line's width.
+    extents: Vec<[f32; 2]>,
+}
 
 struct Crop {
     line: usize,
@@ -79,12 +81,14 @@ impl Recognise {
         let batches = batches(crops);
         let read = self.run(&batches)?;
         let mut out: Vec<Option<Line>> = lines.iter().map(|_| None).collect();
-        for (line, text, score) in read.into_iter().flatten() {
-            if score >= SCORE && !text.trim().is_empty() {
+        for (line, decoded) in read.into_iter().flatten() {
+            if decoded.score >= SCORE && !decoded.text.is_empty() {
                 out[line] = Some(Line {
                     at: lines[line],
-                    text: text.trim().to_owned(),
-                    score,
+                    text: decoded.text,
+                    score: decoded.score,
+                    extents: decoded.extents,
+                    source: Source::Image,
                 });
             }
         }
@@ -126,13 +130,13 @@ impl Recognise {
                     let used = (crop.image.width as usize * steps)
                         .div_ceil(columns)
                         .min(steps);
-                    let (text, score) = decode(
+                    let decoded = decode(
                         &scores[..used * classes],
                         classes,
                         &self.alphabet,
                         &Ink::of(&crop.image, used),
                     );
-                    read.push((crop.line, text, score));
+                    read.push((crop.line, decoded));
                 }
             })?;
             if read.len() != batch.len() {
@@ -277,7 +281,7 @@ impl Ink {
 /// Best path: the likeliest class of each step, repeats merged, blanks left out; and the mean
 /// probability of what is left. Where the model names no space but the image shows a gap between
 /// two characters of Latin script, a space is put in.
-fn decode(scores: &[f32], classes: usize, alphabet: &Alphabet, ink: &Ink) -> (String, f32) {
+fn decode(scores: &[f32], classes: usize, alphabet: &Alphabet, ink: &Ink) -> Decoded {
     let mut marks: Vec<(usize, usize)> = Vec::new(); // step, class
     let (mut sum, mut last) = (0.0, 0);
     for (step, row) in scores.chunks_exact(classes).enumerate() {
@@ -288,26 +292,49 @@ fn decode(scores: &[f32], classes: usize, alphabet: &Alphabet, ink: &Ink) -> (St
         }
         last = class;
     }
-    let mut text = String::new();
+    let mut read = Decoded::default();
     let gaps: Vec<usize> = marks.windows(2).map(|p| ink.gap(p[0].0, p[1].0)).collect();
     let limit = word_gap(&gaps);
+    // A character reaches half way to its neighbours, and at the ends half a step.
+    let middle = |step: usize| (step as f32 + 0.5) / ink.steps.max(1) as f32;
+    let border = |i: usize| match (i.checked_sub(1), marks.get(i)) {
+        (Some(before), Some(&(step, _))) => (middle(marks[before].0) + middle(step)) / 2.0,
+        (None, Some(&(step, _))) => (middle(step) - middle(0)).max(0.0),
+        (_, None) => marks
+            .last()
+            .map_or(0.0, |m| (middle(m.0) + middle(0)).min(1.0)),
+    };
     for (i, &(_, class)) in marks.iter().enumerate() {
         let mark = alphabet.0.get(class).map_or("", String::as_str);
+        let text = &mut read.text;
         // A narrow 1 has much room around it: digits stand further apart before they are two numbers.
         let digits = text.ends_with(|c: char| c.is_ascii_digit())
             && mark.starts_with(|c: char| c.is_ascii_digit());
         let limit = if digits { 2 * limit } else { limit };
-        if i > 0 && gaps[i - 1] >= limit && spaced(&text) && spaced(mark) && !clings(&text, mark) {
+        let extent = [border(i), border(i + 1)];
+        if i > 0 && gaps[i - 1] >= limit && spaced(text) && spaced(mark) && !clings(text, mark) {
             text.push(' ');
+            read.extents.push([extent[0]; 2]);
         }
         text.push_str(mark);
+        read.extents.extend(mark.chars().map(|_| extent));
     }
-    let score = if marks.is_empty() {
-        0.0
-    } else {
-        sum / marks.len() as f32
-    };
-    (text, score)
+    if !marks.is_empty() {
+        read.score = sum / marks.len() as f32;
+    }
+    read.trim();
+    read
+}
+
+impl Decoded {
+    /// Takes the spaces at both ends away.
+    fn trim(&mut self) {
+        let end = self.text.trim_end().chars().count();
+        self.extents.truncate(end);
+        let start = self.text.chars().take_while(|c| c.is_whitespace()).count();
+        self.extents.drain(..start.min(end));
+        self.text = self.text.trim().to_owned();
+    }
 }
 
 /// Width of a gap that separates words, in pixels of 48 rows.
@@ -381,12 +408,24 @@ mod tests {
         let alphabet = Alphabet::new("a\nb\nc");
         assert_eq!(alphabet.classes(), 5);
         let scores = path(5, &[0, 1, 1, 0, 1, 2, 4, 3, 3]);
-        let (text, score) = decode(&scores, 5, &alphabet, &all_ink(9));
-        assert_eq!(text, "aab c");
-        assert!((score - 0.8).abs() < 1e-6);
+        let read = decode(&scores, 5, &alphabet, &all_ink(9));
+        assert_eq!(read.text, "aab c");
+        assert!((read.score - 0.8).abs() < 1e-6);
+        let ends: Vec<_> = read.extents.iter().map(|e| e.map(|v| v * 18.0)).collect();
+        // Steps 1, 4, 5, 6, 7 of 9.
+        let expected = [
+            [2.0, 6.0],
+            [6.0, 10.0],
+            [10.0, 12.0],
+            [12.0, 14.0],
+            [14.0, 16.0],
+        ];
+        for (a, b) in ends.iter().flatten().zip(expected.iter().flatten()) {
+            assert!((a - b).abs() < 1e-4, "{ends:?}");
+        }
         assert_eq!(
             decode(&path(5, &[0, 0]), 5, &alphabet, &all_ink(2)),
-            (String::new(), 0.0)
+            Decoded::default()
         );
     }
 
@@ -395,7 +434,7 @@ mod tests {
         let alphabet = Alphabet::new("a\nb\n\u{4e00}");
         let mut ink = all_ink(6);
         ink.columns[20..32].fill(false); // between steps 2 and 4
-        let decode = |steps: &[usize]| decode(&path(5, steps), 5, &alphabet, &ink).0;
+        let decode = |steps: &[usize]| decode(&path(5, steps), 5, &alphabet, &ink).text;
         assert_eq!(decode(&[1, 2, 1, 0, 2, 1]), "aba ba");
         assert_eq!(
             decode(&[1, 2, 1, 4, 2, 1]),
@@ -415,11 +454,11 @@ mod tests {
         let mut ink = all_ink(6);
         ink.columns[23..33].fill(false); // between steps 2 and 4
         assert_eq!(
-            decode(&path(4, &[1, 0, 1, 0, 1, 0]), 4, &alphabet, &ink).0,
+            decode(&path(4, &[1, 0, 1, 0, 1, 0]), 4, &alphabet, &ink).text,
             "111"
         );
         assert_eq!(
-            decode(&path(4, &[2, 0, 2, 0, 2, 0]), 4, &alphabet, &ink).0,
+            decode(&path(4, &[2, 0, 2, 0, 2, 0]), 4, &alphabet, &ink).text,
             "aa a"
         );
     }
