@@ -4,6 +4,7 @@
 //! Readings of pages with text are ready here; pages that are one picture are left to the engine,
 //! as the settings say. Nothing of the book is fetched or run, and no other file is opened.
 
+mod notes;
 mod pictures;
 
 use std::cell::RefCell;
@@ -242,6 +243,7 @@ fn chapters(container: &mut epub::Book) -> Result<Vec<Chapter>, Reply> {
         chapter.aside = !item.linear;
         out.push(chapter);
     }
+    notes::open(&mut out);
     Ok(out)
 }
 

@@ -14,8 +14,18 @@ pub struct Chapter {
     /// `linear="no"`: beside the reading order.
     pub aside: bool,
     pub pieces: Vec<Piece>,
+    /// Notes that the book hides until a mark opens them, and that no mark of this chapter names.
+    pub closed: Vec<ClosedNote>,
     /// What was amiss, one sentence each: a missing picture, markup that had to be repaired.
     pub faults: Vec<String>,
+}
+
+/// A note that is shown only where a mark names it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClosedNote {
+    /// What a mark may name it by: `OPS/notes.xhtml#n1`.
+    pub ids: Vec<String>,
+    pub pieces: Vec<Piece>,
 }
 
 impl Chapter {
@@ -24,7 +34,7 @@ impl Chapter {
         let mut pictures = self
             .pieces
             .iter()
-            .filter(|p| !matches!(p, Piece::PageBreak(_)));
+            .filter(|p| !matches!(p, Piece::PageBreak(_)) && !p.is_blank());
         match (pictures.next(), pictures.next()) {
             (Some(Piece::Picture(picture)), None) if picture.caption.is_empty() => Some(picture),
             _ => None,
@@ -77,6 +87,12 @@ pub enum Within<'a> {
 }
 
 impl Piece {
+    /// A paragraph of nothing but spaces: what editors leave behind a picture.
+    fn is_blank(&self) -> bool {
+        let blank = |i: &Inline| matches!(i, Inline::Text(t) if t.chars().all(char::is_whitespace));
+        matches!(self, Self::Paragraph(line) if line.iter().all(blank))
+    }
+
     /// Shows what stands directly in the piece to `see`, in order. Code and formulas hold neither
     /// lines nor pieces; of a picture it is the caption.
     pub fn within<'a>(&'a self, see: &mut dyn FnMut(Within<'a>)) {

@@ -9,6 +9,7 @@
 mod book;
 mod child;
 mod drawing;
+mod encoding;
 pub mod epub;
 pub mod flow;
 pub mod markdown;

@@ -15,6 +15,8 @@ use xml5ever::tokenizer::{
     ProcessResult, Tag, TagKind, Token, TokenSink, XmlTokenizer, XmlTokenizerOpts,
 };
 
+use crate::document::encoding::decode;
+
 /// Most nodes of one file: twice what 20,000 files in a package with 8 lines each come to.
 const MAX_NODES: usize = 400_000;
 /// Longest tag or comment, and most attributes of a tag. The tokenizer compares each attribute with
@@ -58,7 +60,7 @@ pub(super) struct Markup {
 impl Markup {
     /// Any bytes make a list; an error only where a bound is passed.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let text = decode(bytes);
+        let (text, _) = decode(bytes);
         let tokenizer = XmlTokenizer::new(Builder::new(), XmlTokenizerOpts::default());
         let queue = BufferQueue::default();
         let mut rest = &*text;
@@ -314,34 +316,6 @@ impl TokenSink for Builder {
     }
 }
 
-/// Text of an XML file: UTF-8, UTF-16 by its mark or its first character (XML 1.0, appendix F),
-/// ISO 8859-1 where declared; what does not decode becomes U+FFFD.
-pub(super) fn decode(bytes: &[u8]) -> String {
-    let wide = |bytes: &[u8], of: fn([u8; 2]) -> u16| {
-        char::decode_utf16(bytes.chunks_exact(2).map(|c| of([c[0], c[1]])))
-            .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
-            .collect::<String>()
-    };
-    match bytes {
-        [0xEF, 0xBB, 0xBF, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
-        [0xFE, 0xFF, rest @ ..] => wide(rest, u16::from_be_bytes),
-        [0xFF, 0xFE, rest @ ..] => wide(rest, u16::from_le_bytes),
-        [0, b'<', ..] => wide(bytes, u16::from_be_bytes),
-        [b'<', 0, ..] => wide(bytes, u16::from_le_bytes),
-        _ => match std::str::from_utf8(bytes) {
-            Ok(text) => text.to_owned(),
-            Err(_) => {
-                let head = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).to_lowercase();
-                if head.contains("iso-8859-1") || head.contains("windows-1252") {
-                    bytes.iter().map(|&b| char::from(b)).collect()
-                } else {
-                    String::from_utf8_lossy(bytes).into_owned()
-                }
-            }
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,20 +376,6 @@ mod tests {
             tag.push_str(&format!("b{i} "));
         }
         assert!(Markup::parse(tag.as_bytes()).unwrap_err().contains("tag"));
-    }
-
-    #[test]
-    fn encodings() {
-        let text = "<a>é</a>";
-        let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
-        assert_eq!(decode(&utf16), text);
-        assert_eq!(
-            decode(b"<?xml version='1.0' encoding='ISO-8859-1'?>\xE9")
-                .chars()
-                .last(),
-            Some('é')
-        );
-        assert_eq!(decode(b"\xEF\xBB\xBFx"), "x");
     }
 
     proptest! {

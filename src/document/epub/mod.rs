@@ -25,6 +25,8 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::document::encoding::decode;
+
 pub use book::Book;
 pub use contents::Entry;
 pub use names::{Names, Target, resolve};
@@ -136,7 +138,8 @@ fn by_ending(path: &str) -> Option<&'static str> {
 /// Encrypted bytes have no reason to begin with a tag.
 fn looks_like_markup(bytes: &[u8]) -> bool {
     let head = &bytes[..bytes.len().min(1024)];
-    markup::decode(head)
+    decode(head)
+        .0
         .trim_start_matches(|c: char| c.is_whitespace() || c == '\u{FEFF}')
         .starts_with('<')
 }

@@ -1,7 +1,7 @@
 //! XHTML of a book -> the pieces of a [`Chapter`].
 //!
-//! The route: bytes -> characters (`text`), characters -> an arena tree (`tree`: XML, or HTML
-//! where the file is no XML), what the book hides (`style`), then `blocks` and `inlines`
+//! The route: bytes -> characters (`encoding`, `text`), characters -> an arena tree (`tree`: XML,
+//! or HTML where the file is no XML), what the book hides (`style`), then `blocks` and `inlines`
 //! walk the tree. Every word that is shown stands in the chapter once, in the order of the file;
 //! scripts, heads and hidden elements do not. Nothing is run or fetched: pictures, links and
 //! stylesheets are only names, which the caller's [`Surroundings`] look up.
@@ -21,6 +21,7 @@ mod tree;
 use std::collections::HashSet;
 use std::rc::Rc;
 
+use crate::document::encoding::decode;
 use crate::document::flow::{Chapter, Piece};
 
 pub use style::Sheet;
@@ -42,7 +43,7 @@ pub struct Surroundings<'a> {
 /// Reads one item of the spine; `path` is its path in the container, decoded.
 pub fn chapter(bytes: &[u8], path: &str, around: &Surroundings<'_>) -> Chapter {
     let mut faults = Vec::new();
-    let (characters, replaced) = text::decode(bytes);
+    let (characters, replaced) = decode(bytes);
     if replaced {
         faults.push("holds bytes that are no text; they were replaced".to_owned());
     }
@@ -80,10 +81,12 @@ pub fn chapter(bytes: &[u8], path: &str, around: &Surroundings<'_>) -> Chapter {
     if body.is_none_or(|id| !reader.looks.hidden(id)) {
         reader.flow(top, &mut pieces);
     }
+    let closed = reader.closed();
     Chapter {
         path: path.to_owned(),
         aside: false,
         pieces,
+        closed,
         faults: reader.faults,
     }
 }
@@ -169,10 +172,7 @@ impl Reader<'_> {
         if never {
             return true;
         }
-        // Readers open such a note from its mark.
-        self.looks.hidden(id)
-            && !(notes::is_note(self.tree, id)
-                && notes::ids(self.tree, id).any(|i| self.marked.contains(i)))
+        self.looks.hidden(id) && !self.is_opened(id)
     }
 
     fn fault(&mut self, fault: String) {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::Reader;
 use super::tree::{Id, ROOT, Tree};
-use crate::document::flow::{Inline, Piece};
+use crate::document::flow::{ClosedNote, Inline, Piece};
 
 /// Characters that a mark may print: `12`, `*`, `[iii]`; a longer text is part of the sentence.
 const MARK: usize = 6;
@@ -89,6 +89,37 @@ impl Reader<'_> {
         self.in_note = outer;
         self.wraps = wraps;
         Piece::Note { id: name, pieces }
+    }
+
+    /// Whether a mark of this chapter names the note: reading programs open a hidden one from there.
+    pub fn is_opened(&self, id: Id) -> bool {
+        is_note(self.tree, id) && ids(self.tree, id).any(|i| self.marked.contains(i))
+    }
+
+    /// The notes that the walk through the body has left out because the book hides them, or a
+    /// part of the book that they stand in.
+    pub fn closed(&mut self) -> Vec<ClosedNote> {
+        let tree = self.tree;
+        let mut hidden = vec![false; tree.len()];
+        let mut out = Vec::new();
+        let mut walk = tree.walk(ROOT);
+        while let Some(id) = walk.next() {
+            let within = tree.parent(id).is_some_and(|parent| hidden[parent]);
+            hidden[id] = within || (self.looks.hidden(id) && !self.is_opened(id));
+            if !hidden[id] || !is_note(tree, id) {
+                continue;
+            }
+            walk.pass(id);
+            let ids = ids(tree, id)
+                .map(|i| format!("{}#{i}", self.path))
+                .collect();
+            if let Piece::Note { pieces, .. } = self.note(id) {
+                out.push(ClosedNote { ids, pieces });
+            }
+            // What stands late in a note that is not shown is the note's.
+            self.late.clear();
+        }
+        out
     }
 
     /// A link that leads from a note back to its mark.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::document::flow::{Definition, Inline, Math, Picture, Table};
+use crate::document::flow::{ClosedNote, Definition, Inline, Math, Picture, Table};
 
 fn read(body: &str) -> Chapter {
     let file =
@@ -144,6 +144,21 @@ fn a_hidden_note_is_kept_only_where_a_mark_names_it() {
         pieces: vec![Piece::Paragraph(vec![text("x")])],
     };
     assert_eq!(read.pieces, [Piece::Paragraph(vec![mark]), note]);
+    assert!(read.closed.is_empty());
+}
+
+#[test]
+fn a_hidden_note_waits_for_a_mark_of_another_chapter() {
+    let read = read(
+        "<p>a</p><section hidden=''><h2>Notes</h2>\
+         <aside epub:type='footnote' id='n'><p id='m'>x</p></aside></section>",
+    );
+    assert_eq!(read.pieces, [Piece::Paragraph(vec![text("a")])]);
+    let note = ClosedNote {
+        ids: vec!["OPS/ch.xhtml#n".into(), "OPS/ch.xhtml#m".into()],
+        pieces: vec![Piece::Paragraph(vec![text("x")])],
+    };
+    assert_eq!(read.closed, [note]);
 }
 
 #[test]
