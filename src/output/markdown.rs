@@ -12,13 +12,13 @@ pub fn page(reading: &Reading, page: u32, settings: &config::Output) -> String {
     let mut picture = 0;
     for block in &reading.blocks {
         match block.role() {
-            Role::Figure => {
+            _ if block.has_picture() => {
                 for _ in &block.boxes {
                     parts.push(format!("![](images/{page}_{picture}.jpg)"));
                     picture += 1;
                 }
                 if !block.content.is_empty() {
-                    parts.push(block.content.clone());
+                    parts.push(tidy(&block.content));
                 }
             }
             Role::Furniture if !settings.furniture => {}
@@ -142,6 +142,27 @@ mod tests {
             .starts_with("Journal\n\n# T")
         );
         assert!(grounded(&reading, 3).contains("<|ref|>header<|/ref|>"));
+    }
+
+    #[test]
+    fn what_did_not_become_markdown_keeps_its_picture() {
+        let blocks = vec![
+            block("table", 1, "| a |\n|---|"),
+            block("table", 1, "a  b"),
+            block("display_formula", 1, "$$\na^2\n$$"),
+            block("display_formula", 1, "a2 (1)"),
+            block("equation", 1, "\\(a\\)"),
+        ];
+        let reading = Reading::of_blocks(blocks, Rotation::None, 0.0);
+        let settings = config::Output {
+            page_separator: String::new(),
+            ..config::Output::default()
+        };
+        assert_eq!(
+            page(&reading, 0, &settings),
+            "| a |\n|---|\n\n![](images/0_0.jpg)\n\na  b\n\n$$\na^2\n$$\n\n![](images/0_1.jpg)\n\na2 (1)\n\n\\(a\\)\n\n"
+        );
+        assert_eq!(reading.figures().count(), 2);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The nouns that the rooms share: page image, characters, block, reading and grounded text.
+//! The nouns that the rooms share: page image, characters, block, reading and grounded text;
+//! [`words`] puts lines of text together.
 //!
 //! Two frames are used. The *displayed page* is what a viewer shows (crop box and `/Rotate`
 //! applied), origin at its top left corner. Boxes in readings are 0 to 999 of that frame.
@@ -7,6 +8,7 @@ mod book;
 mod grounded;
 mod overlay;
 mod reading;
+pub mod words;
 
 pub use book::{Book, BookChapter, ContentsEntry, Metadata};
 pub use grounded::{

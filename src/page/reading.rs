@@ -145,6 +145,19 @@ impl Block {
     pub fn role(&self) -> Role {
         Role::of(&self.label)
     }
+
+    /// Whether a picture of the block is kept: of a figure, and of what was not put into Markdown:
+    /// a table that could not be rebuilt, a display formula that is not LaTeX.
+    pub fn has_picture(&self) -> bool {
+        let content = self.content.trim_start();
+        match self.role() {
+            Role::Figure => true,
+            Role::Table => !content.starts_with('|') && !content.starts_with("<table"),
+            // Only the label of the layout model: other engines write formulas as they see fit.
+            Role::Formula => self.label == "display_formula" && !content.starts_with("$$"),
+            _ => false,
+        }
+    }
 }
 
 /// One attempt at a page that took several.
@@ -214,8 +227,8 @@ impl Reading {
         }
     }
 
-    /// Boxes of figures, in the order in which the Markdown numbers their pictures.
+    /// The blocks with pictures, in the order in which the Markdown numbers these.
     pub fn figures(&self) -> impl Iterator<Item = &Block> {
-        self.blocks.iter().filter(|b| b.role() == Role::Figure)
+        self.blocks.iter().filter(|b| b.has_picture())
     }
 }

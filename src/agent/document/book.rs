@@ -114,7 +114,7 @@ impl Work<'_> {
 fn without_figures(reading: &Reading) -> Reading {
     let mut reading = reading.clone();
     reading.blocks.retain_mut(|block| {
-        let figure = block.role() == Role::Figure;
+        let figure = block.has_picture();
         if figure {
             block.label = "text".into();
         }

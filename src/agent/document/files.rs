@@ -1,17 +1,21 @@
 //! A document's files from its readings: texts, report, layout PDF, in the staged folder.
 //!
-//! Page by page from the ledger, so that memory does not grow with the document. A layout PDF
+//! Page by page from the ledger, so that memory does not grow with the document: once to see what
+//! only the whole shows, once to write. A layout PDF
 //! that cannot be had fails no document; it is told. Nothing is published here.
 
 use tokio::task::block_in_place;
 
 use super::super::verdict::verdict;
+use super::pages::Leaf;
 use super::{Halt, Work};
 use crate::document::{Child, DocumentError};
 use crate::durable::FileError;
+use crate::output::flow;
 use crate::output::report::{self, Counts};
+use crate::output::running::{Heads, Survey};
 use crate::output::stage::Stage;
-use crate::page::PageStatus;
+use crate::page::{PageStatus, Reading};
 
 impl Work<'_> {
     /// Writes the texts, the report and the layout PDF; returns what is to be told about the last.
@@ -38,12 +42,30 @@ impl Work<'_> {
         let opened = self.opened;
         let mut fault: Option<DocumentError> = None;
         let mut first = None;
+        let heads = self.heads()?;
+        // Where nothing stands between pages, paragraphs go on over them in the Markdown.
+        let joined = self.book.is_none() && self.config.output.page_separator.is_empty();
+        let mut ahead: Option<Reading> = None;
+        let mut shortened: Option<Reading> = None;
         for page in 0..self.reached.pages {
-            let reading = self.reading(child, page).await?;
+            let reading = match ahead.take() {
+                Some(reading) => reading,
+                None => self.labelled(child, page, &heads).await?,
+            };
             if reading.status == PageStatus::Failed && first.is_none() {
                 first.clone_from(&reading.reason);
             }
-            let markdown = self.markdown(child, page, &reading).await?;
+            let mut shown = shortened.take();
+            if joined && page + 1 < self.reached.pages {
+                let next = self.labelled(child, page + 1, &heads).await?;
+                let (mut whole, mut rest) =
+                    (shown.unwrap_or_else(|| reading.clone()), next.clone());
+                shortened = flow::carry(&mut whole, &mut rest).then_some(rest);
+                shown = Some(whole);
+                ahead = Some(next);
+            }
+            let shown = shown.as_ref().unwrap_or(&reading);
+            let markdown = self.markdown(child, page, shown).await?;
             let overlay = texts.page(&reading, page, &markdown)?;
             self.ctx.beat();
             if fault.is_none() {
@@ -76,6 +98,31 @@ impl Work<'_> {
         let counts = block_in_place(|| texts.finish(note.as_deref()))?;
         block_in_place(|| stage.seal())?;
         Ok((counts, note))
+    }
+
+    /// The running heads and feet of a document. A book's pages have none but those it is typeset
+    /// with.
+    fn heads(&self) -> Result<Heads, Halt> {
+        let mut survey = Survey::default();
+        if self.book.is_none() {
+            for page in 0..self.reached.pages {
+                survey.add(page, &self.kept(Leaf::Page(page))?);
+                self.ctx.beat();
+            }
+        }
+        Ok(survey.finish())
+    }
+
+    /// A page's reading in the light of the whole document.
+    async fn labelled(
+        &mut self,
+        child: &mut Child,
+        page: u32,
+        heads: &Heads,
+    ) -> Result<Reading, Halt> {
+        let mut reading = self.reading(child, page).await?;
+        heads.label(page, &mut reading);
+        Ok(reading)
     }
 }
 
@@ -119,7 +166,7 @@ mod tests {
     use crate::config;
     use crate::document::protocol::{Reply, write_frame};
     use crate::output::stage::{self, Published};
-    use crate::page::{Reading, Rotation};
+    use crate::page::Rotation;
 
     /// Publishes a document whose child says `replies` and dies; the fault and the files.
     async fn published(replies: &[(Reply, &[u8])]) -> (Option<String>, BTreeMap<String, Vec<u8>>) {

@@ -16,7 +16,7 @@ use crate::document::Child;
 use crate::engine::{Cancel, ReadError, ReadTask};
 use crate::observe::event;
 use crate::output::stage::Stage;
-use crate::page::{Book, PageChars, PageImage, PageStatus, Reading, Role};
+use crate::page::{Book, PageChars, PageImage, PageStatus, Reading};
 
 /// What the engine reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Work<'_> {
                 self.reached.counts.add(reading.status);
                 // Pictures of an earlier attempt were never published: they are cut again.
                 if self.crops(page)
-                    && reading.blocks.iter().any(|b| b.role() == Role::Figure)
+                    && reading.figures().next().is_some()
                     && let Ok(image) = self.image(child, leaf).await?
                 {
                     block_in_place(|| stage.pictures(&reading, page, &image))?;

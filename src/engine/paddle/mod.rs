@@ -37,7 +37,7 @@ const DETECT_LONGEST: u32 = 2400;
 /// Recognition sessions side by side at most; each holds its own copy of 21 MB of weights.
 const MAX_RECOGNISERS: usize = 8;
 /// Changes whenever the same page would be read otherwise.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 pub struct Paddle {
     identity: Identity,
@@ -140,15 +140,19 @@ impl Paddle {
         laps.lap("detection");
         let lines = self.recognise.of(&page, &boxes)?;
         laps.lap("recognition");
-        let blocks = compose::compose(&regions, &lines, width, height)
+        let blocks = compose::compose(&regions, &lines, &[], width, height)
             .into_iter()
-            .map(|placed| {
-                let [x1, y1, x2, y2] = to_displayed(placed.at, rotation);
-                Block {
-                    label: placed.label.into(),
-                    boxes: vec![PageBox::from_fractions(x1, y1, x2, y2)],
-                    content: placed.content,
-                }
+            .map(|placed| Block {
+                label: placed.label.into(),
+                boxes: placed
+                    .boxes
+                    .into_iter()
+                    .map(|at| {
+                        let [x1, y1, x2, y2] = to_displayed(at, rotation);
+                        PageBox::from_fractions(x1, y1, x2, y2)
+                    })
+                    .collect(),
+                content: placed.content,
             })
             .collect();
         tracing::trace!(

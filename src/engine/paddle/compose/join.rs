@@ -1,0 +1,204 @@
+//! Paragraphs that go on in another region. Pure.
+
+use super::markdown;
+use super::paragraph::Paragraph;
+use super::piece::{Rect, around, width};
+use crate::page::Role;
+use crate::page::words::{self, Words};
+
+/// A block whose content is not yet one text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Body {
+    pub label: &'static str,
+    pub boxes: Vec<Rect>,
+    pub content: Content,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    Running(Vec<Paragraph>),
+    /// Markdown.
+    Ready(String),
+}
+
+impl Body {
+    fn is_running(&self) -> bool {
+        matches!(
+            Role::of(self.label),
+            Role::Text | Role::Reference | Role::List
+        ) && self.label != "content"
+            && !matches!(&self.content, Content::Running(p) if p.is_empty())
+    }
+
+    /// What a paragraph may go on behind: it stands where the page has room for it.
+    fn is_floating(&self) -> bool {
+        matches!(
+            Role::of(self.label),
+            Role::Figure | Role::Table | Role::Caption | Role::Footnote | Role::Furniture
+        )
+    }
+
+    /// The content as Markdown.
+    pub fn markdown(self) -> String {
+        match self.content {
+            Content::Ready(text) => text,
+            Content::Running(paragraphs) => paragraphs
+                .iter()
+                .map(|p| markdown::paragraph(&p.text))
+                .collect::<Vec<_>>()
+                .join("\n\n"),
+        }
+    }
+}
+
+/// Joins each paragraph that goes on in a later block, behind what floats, with that: one block
+/// with the boxes of both.
+pub fn join(bodies: Vec<Body>, words: &Words) -> Vec<Body> {
+    let mut out: Vec<Body> = Vec::with_capacity(bodies.len());
+    for body in bodies {
+        let open = out
+            .iter()
+            .rposition(|b| !b.is_floating())
+            .filter(|&i| out[i].is_running() && body.is_running() && goes_on(&out[i], &body));
+        match open {
+            Some(i) => append(&mut out[i], body, words),
+            None => out.push(body),
+        }
+    }
+    out
+}
+
+fn goes_on(a: &Body, b: &Body) -> bool {
+    let Content::Running(next) = &b.content else {
+        return false;
+    };
+    let (Some(first), true) = (next.first(), a.label == b.label) else {
+        return false;
+    };
+    let last = match &a.content {
+        Content::Running(paragraphs) => paragraphs.last(),
+        Content::Ready(text) => {
+            // An item of a list.
+            return !words::is_ended(text) && words::is_continued(&first.text);
+        }
+    };
+    let Some(last) = last else { return false };
+    let letter = first.text.chars().next().is_some_and(char::is_alphanumeric);
+    if words::is_divided(&last.text) && letter {
+        return true;
+    }
+    if words::is_ended(&last.text) {
+        return false;
+    }
+    // Without a sign of the language only the next column is close enough: from a full row at the
+    // foot of one to a row that is not set in at the head of another as wide.
+    let (from, to) = (
+        a.boxes.last().copied().unwrap_or_default(),
+        around(b.boxes.iter().copied()),
+    );
+    let column = to[0] > (from[0] + from[2]) / 2.0 && to[1] < from[1];
+    let alike = width(from).min(width(to)) > 0.85 * width(from).max(width(to));
+    words::is_continued(&first.text) || (column && alike && last.full && !first.indented && letter)
+}
+
+fn append(a: &mut Body, b: Body, words: &Words) {
+    let Content::Running(next) = b.content else {
+        return;
+    };
+    a.boxes.extend(b.boxes);
+    let mut next = next.into_iter();
+    match &mut a.content {
+        Content::Running(paragraphs) => {
+            if let (Some(last), Some(first)) = (paragraphs.last_mut(), next.next()) {
+                words.append(&mut last.text, &first.text);
+                last.full = first.full;
+            }
+            paragraphs.extend(next);
+        }
+        Content::Ready(text) => {
+            if let Some(first) = next.next() {
+                words.append(text, &markdown::inline(&first.text));
+            }
+            for paragraph in next {
+                text.push_str("\n\n");
+                text.push_str(&markdown::paragraph(&paragraph.text));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(label: &'static str, at: Rect, texts: &[&str]) -> Body {
+        let paragraph = |text: &&str| Paragraph {
+            text: (*text).into(),
+            indented: false,
+            full: true,
+        };
+        Body {
+            label,
+            boxes: vec![at],
+            content: Content::Running(texts.iter().map(paragraph).collect()),
+        }
+    }
+
+    fn read(bodies: Vec<Body>) -> Vec<(usize, String)> {
+        let joined = join(bodies, &Words::default()).into_iter();
+        joined.map(|b| (b.boxes.len(), b.markdown())).collect()
+    }
+
+    const LEFT: Rect = [0.0, 100.0, 480.0, 900.0];
+    const RIGHT: Rect = [520.0, 50.0, 1000.0, 900.0];
+
+    #[test]
+    fn a_paragraph_goes_on_behind_a_figure() {
+        let found = read(vec![
+            body("text", LEFT, &["One.", "Two begins and is not com-"]),
+            body("image", RIGHT, &[]),
+            body("text", RIGHT, &["plete here.", "Three."]),
+        ]);
+        assert_eq!(
+            found[0],
+            (
+                2,
+                "One.\n\nTwo begins and is not complete here.\n\nThree.".into()
+            )
+        );
+        assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn in_the_next_column_a_full_row_goes_on_with_a_capital() {
+        let (a, b) = (&["a life in New"][..], &["York, which is"][..]);
+        assert_eq!(
+            read(vec![body("text", LEFT, a), body("text", RIGHT, b)]).len(),
+            1
+        );
+        let under = [0.0, 910.0, 480.0, 950.0];
+        assert_eq!(
+            read(vec![body("text", LEFT, a), body("text", under, b)]).len(),
+            2
+        );
+    }
+
+    #[test]
+    fn a_sentence_s_end_a_heading_or_another_kind_ends_it() {
+        let next = || body("text", RIGHT, &["goes on"]);
+        assert_eq!(read(vec![body("text", LEFT, &["Ended."]), next()]).len(), 2);
+        assert_eq!(
+            read(vec![body("abstract", LEFT, &["open"]), next()]).len(),
+            2
+        );
+        let heading = Body {
+            label: "paragraph_title",
+            boxes: vec![LEFT],
+            content: Content::Ready("## H".into()),
+        };
+        assert_eq!(
+            read(vec![body("text", LEFT, &["open"]), heading, next()]).len(),
+            3
+        );
+    }
+}
