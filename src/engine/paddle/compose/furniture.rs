@@ -124,7 +124,7 @@ pub fn stamps(pieces: &mut Vec<Piece>, text: &mut Vec<bool>, page: [f32; 2]) -> 
             let unspaced =
                 p.text.chars().filter(|&c| is_unspaced(c)).count() * 2 > p.text.chars().count();
             let stamp = upright && text && p.stands() && aside && !unspaced;
-            stamp || is_watermark(p, usual)
+            stamp || text && is_watermark(p, usual)
         })
         .collect();
     let mut keep = taken.iter().map(|t| !t);

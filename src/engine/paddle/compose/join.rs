@@ -2,7 +2,7 @@
 
 use super::markdown;
 use super::paragraph::Paragraph;
-use super::piece::{Rect, around, width};
+use super::piece::{Rect, around, middle, width};
 use crate::page::Role;
 use crate::page::words::{self, Words};
 
@@ -90,15 +90,17 @@ fn goes_on(a: &Body, b: &Body) -> bool {
     if words::is_ended(&last.text) {
         return false;
     }
-    // Without a sign of the language only the next column is close enough: from a full row at the
-    // foot of one to a row that is not set in at the head of another as wide.
-    let (from, to) = (
-        a.boxes.last().copied().unwrap_or_default(),
-        around(b.boxes.iter().copied()),
-    );
-    let column = to[0] > (from[0] + from[2]) / 2.0 && to[1] < from[1];
+    // A paragraph ends with a row that is not full.
+    let from = a.boxes.last().copied().unwrap_or_default();
+    let to = around(b.boxes.iter().copied());
+    let full = last.full && from[2] > from[2].max(to[2]) - 0.12 * width(to);
+    let column = to[0] > (from[0] + from[2]) / 2.0 && to[1] < from[1].max(middle(from));
+    if words::is_continued(&first.text) {
+        return if column { last.full } else { full };
+    }
+    // Without a sign of the language only the next column is close enough, as wide as this one.
     let alike = width(from).min(width(to)) > 0.85 * width(from).max(width(to));
-    words::is_continued(&first.text) || (column && alike && last.full && !first.indented && letter)
+    column && alike && last.full && !first.indented && letter
 }
 
 fn append(a: &mut Body, b: Body, words: &Words) {
@@ -177,6 +179,11 @@ mod tests {
             1
         );
         let under = [0.0, 910.0, 480.0, 950.0];
+        let wide = [0.0, 910.0, 1000.0, 950.0];
+        let narrow = [body("text", LEFT, &["a"]), body("text", wide, &["b"])];
+        assert_eq!(read(narrow.to_vec()).len(), 2, "the row was not full");
+        let below = [body("text", LEFT, &["a"]), body("text", under, &["b"])];
+        assert_eq!(read(below.to_vec()).len(), 1);
         assert_eq!(
             read(vec![body("text", LEFT, a), body("text", under, b)]).len(),
             2

@@ -203,7 +203,8 @@ pub fn paragraphs(rows: &[Row], starts: &[bool], words: &Words) -> Vec<Paragraph
     let mut out: Vec<Paragraph> = Vec::new();
     for (i, row) in rows.iter().enumerate() {
         let (left, right) = edges(rows, i);
-        let full = row.at[2] > right - row.height;
+        // Text set ragged ends up to a word early.
+        let full = row.at[2] > right - (2.0 * row.height).max(0.12 * (right - left));
         match out.last_mut() {
             Some(last) if !starts[i] => {
                 words.append(&mut last.text, &row.text);
