@@ -35,7 +35,8 @@ pub fn carry(page: &mut Reading, next: &mut Reading) -> bool {
     };
     let letter = begin.chars().next().is_some_and(char::is_alphanumeric);
     let goes_on = words::is_divided(&last.content) && letter
-        || !words::is_ended(&last.content) && words::is_continued(begin);
+        || (!words::is_ended(&last.content) || last.role() == Role::Reference)
+            && words::is_continued(begin);
     if last.content.is_empty() || !goes_on {
         return false;
     }

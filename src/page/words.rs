@@ -15,6 +15,24 @@ const FIRST_PARTS: [&str; 33] = [
     "open", "quasi", "real", "second", "self", "short", "single", "small", "three", "well",
 ];
 
+/// Second parts before which a hyphen is part of the word, after a first of three letters and more.
+const SECOND_PARTS: [&str; 14] = [
+    "aware",
+    "based",
+    "dependent",
+    "derived",
+    "driven",
+    "free",
+    "induced",
+    "level",
+    "mediated",
+    "oriented",
+    "producing",
+    "rich",
+    "sensitive",
+    "specific",
+];
+
 /// Words after which a hyphen before them stands for a part left out: "pre- and post-war".
 const SUSPENDING: [&str; 10] = ["and", "or", "to", "und", "oder", "et", "ou", "y", "o", "en"];
 
@@ -123,7 +141,12 @@ impl Words {
         let divided = next.is_lowercase()
             && first.chars().next_back().is_some_and(char::is_lowercase)
             || capitals(first) && capitals(second) && first.len() > 1 && second.len() > 1;
-        let compound = first.contains(is_hyphen) || FIRST_PARTS.contains(&plain(first).as_str());
+        // "state-of-the-art", where the part before the hyphen is a word.
+        let last = first.rsplit(is_hyphen).next().unwrap_or(first);
+        let several = last.len() < first.len() && (last.len() < 4 || self.has(last));
+        let compound = several
+            || FIRST_PARTS.contains(&plain(first).as_str())
+            || first.chars().count() > 2 && SECOND_PARTS.contains(&second);
         if divided && !compound {
             Join::Undivide
         } else {
@@ -214,6 +237,11 @@ mod tests {
         );
         assert_eq!(joined("", "a self-", "made"), "a self-made");
         assert_eq!(joined("", "state-of-the-", "art"), "state-of-the-art");
+        assert_eq!(
+            joined("", "methyl-decatrie-", "noic"),
+            "methyl-decatrienoic"
+        );
+        assert_eq!(joined("", "acid-", "producing"), "acid-producing");
         assert_eq!(joined("", "soft\u{ad}", "ware"), "software");
         assert_eq!(joined("", "INTRODUC-", "TION"), "INTRODUCTION");
     }

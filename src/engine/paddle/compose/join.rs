@@ -72,7 +72,9 @@ fn goes_on(a: &Body, b: &Body) -> bool {
     let Content::Running(next) = &b.content else {
         return false;
     };
-    let (Some(first), true) = (next.first(), a.label == b.label) else {
+    // An abstract may go on as text where the model loses sight of it.
+    let kind = Role::of(a.label) == Role::of(b.label);
+    let (Some(first), true) = (next.first(), kind) else {
         return false;
     };
     let last = match &a.content {
@@ -87,7 +89,14 @@ fn goes_on(a: &Body, b: &Body) -> bool {
     if words::is_divided(&last.text) && letter {
         return true;
     }
-    if words::is_ended(&last.text) {
+    let continued = words::is_continued(&first.text);
+    // An entry of references is full of points and never begins in lower case.
+    if Role::of(a.label) == Role::Reference && continued {
+        return true;
+    }
+    // What lies about on a page is no paragraph: at least three words or a dozen characters.
+    let scrap = last.text.split_whitespace().count() < 3 && last.text.chars().count() < 12;
+    if words::is_ended(&last.text) || scrap {
         return false;
     }
     // A paragraph ends with a row that is not full.
@@ -95,7 +104,7 @@ fn goes_on(a: &Body, b: &Body) -> bool {
     let to = around(b.boxes.iter().copied());
     let full = last.full && from[2] > from[2].max(to[2]) - 0.12 * width(to);
     let column = to[0] > (from[0] + from[2]) / 2.0 && to[1] < from[1].max(middle(from));
-    if words::is_continued(&first.text) {
+    if continued {
         return if column { last.full } else { full };
     }
     // Without a sign of the language only the next column is close enough, as wide as this one.
@@ -180,9 +189,15 @@ mod tests {
         );
         let under = [0.0, 910.0, 480.0, 950.0];
         let wide = [0.0, 910.0, 1000.0, 950.0];
-        let narrow = [body("text", LEFT, &["a"]), body("text", wide, &["b"])];
+        let narrow = [
+            body("text", LEFT, &["open to all"]),
+            body("text", wide, &["b"]),
+        ];
         assert_eq!(read(narrow.to_vec()).len(), 2, "the row was not full");
-        let below = [body("text", LEFT, &["a"]), body("text", under, &["b"])];
+        let below = [
+            body("text", LEFT, &["open to all"]),
+            body("text", under, &["b"]),
+        ];
         assert_eq!(read(below.to_vec()).len(), 1);
         assert_eq!(
             read(vec![body("text", LEFT, a), body("text", under, b)]).len(),
@@ -195,7 +210,11 @@ mod tests {
         let next = || body("text", RIGHT, &["goes on"]);
         assert_eq!(read(vec![body("text", LEFT, &["Ended."]), next()]).len(), 2);
         assert_eq!(
-            read(vec![body("abstract", LEFT, &["open"]), next()]).len(),
+            read(vec![
+                body("reference_content", LEFT, &["open to all"]),
+                next()
+            ])
+            .len(),
             2
         );
         let heading = Body {
@@ -204,7 +223,7 @@ mod tests {
             content: Content::Ready("## H".into()),
         };
         assert_eq!(
-            read(vec![body("text", LEFT, &["open"]), heading, next()]).len(),
+            read(vec![body("text", LEFT, &["open to all"]), heading, next()]).len(),
             3
         );
     }

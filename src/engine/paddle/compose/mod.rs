@@ -261,6 +261,8 @@ fn body(draft: Draft, words: &Words) -> Body {
             let entries: Vec<bool> = rows.iter().map(|r| list::is_entry(&r.text)).collect();
             let starts = match entries.first() {
                 Some(true) => entries,
+                // The model's name for one entry.
+                _ if draft.label == "reference_content" => vec![false; rows.len()],
                 _ => paragraph::starts(&rows, true),
             };
             running(&starts)

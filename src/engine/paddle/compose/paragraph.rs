@@ -126,9 +126,9 @@ const AROUND: usize = 3;
 /// and a detected line is about 1.2 em high.
 const INDENT: f32 = 0.7;
 
-/// Left and right edge of the column around row `i`.
-fn edges(rows: &[Row], i: usize) -> (f32, f32) {
-    let near = &rows[i.saturating_sub(AROUND)..(i + AROUND + 1).min(rows.len())];
+/// Left and right edge of the column around row `i`, as `around` rows before and after show it.
+fn edges(rows: &[Row], i: usize, around: usize) -> (f32, f32) {
+    let near = &rows[i.saturating_sub(around)..(i + around + 1).min(rows.len())];
     near.iter().fold((f32::MAX, f32::MIN), |(a, b), r| {
         (a.min(r.at[0]), b.max(r.at[2]))
     })
@@ -157,13 +157,17 @@ pub fn starts(rows: &[Row], entries: bool) -> Vec<bool> {
     if is_centred(rows) {
         return starts;
     }
-    let indents: Vec<f32> = (0..rows.len())
-        .map(|i| rows[i].at[0] - edges(rows, i).0)
-        .collect();
-    let set_in = |i: usize| indents[i] > INDENT * rows[i].height;
+    let indents = |around: usize| -> Vec<f32> {
+        let left = |i| edges(rows, i, around).0;
+        (0..rows.len()).map(|i| rows[i].at[0] - left(i)).collect()
+    };
+    let is_in = |indents: &[f32], i: usize| indents[i] > INDENT * rows[i].height;
     // Where most rows are set in, those that are not begin entries.
-    let count = (0..rows.len()).filter(|&i| set_in(i)).count();
+    let wide = indents(rows.len());
+    let count = (0..rows.len()).filter(|&i| is_in(&wide, i)).count();
     let hanging = rows.len() > 2 && count * 2 > rows.len() || entries && count > 0;
+    let indents = if hanging { wide } else { indents(AROUND) };
+    let set_in = |i: usize| is_in(&indents, i);
     let step = median(rows.windows(2).map(|w| middle(w[1].at) - middle(w[0].at)));
     for i in 1..rows.len() {
         let (row, before) = (&rows[i], &rows[i - 1]);
@@ -195,14 +199,14 @@ fn has_room(rows: &[Row], i: usize) -> bool {
     } else {
         word.chars().count() + 1
     };
-    before.at[2] + pitch * count as f32 + 0.5 * before.height < edges(rows, i - 1).1
+    before.at[2] + pitch * count as f32 + 0.5 * before.height < edges(rows, i - 1, AROUND).1
 }
 
 /// The paragraphs of rows, of which those marked in `starts` begin one.
 pub fn paragraphs(rows: &[Row], starts: &[bool], words: &Words) -> Vec<Paragraph> {
     let mut out: Vec<Paragraph> = Vec::new();
     for (i, row) in rows.iter().enumerate() {
-        let (left, right) = edges(rows, i);
+        let (left, right) = edges(rows, i, AROUND);
         // Text set ragged ends up to a word early.
         let full = row.at[2] > right - (2.0 * row.height).max(0.12 * (right - left));
         match out.last_mut() {

@@ -61,11 +61,11 @@ fn a_paragraph_over_two_columns_has_two_boxes() {
         region("text", 0.52, 0.2, 1.0, 0.9),
     ];
     let lines = [
-        line(10.0, 810.0, 470.0, 840.0, "The first"),
+        line(10.0, 810.0, 470.0, 840.0, "The very first"),
         line(530.0, 210.0, 990.0, 240.0, "and the last."),
     ];
     let blocks = read(&regions, &lines);
-    assert_eq!(texts(&blocks), ["The first and the last."]);
+    assert_eq!(texts(&blocks), ["The very first and the last."]);
     assert_eq!(blocks[0].boxes.len(), 2);
     assert!((blocks[0].boxes[1][0] - 0.52).abs() < 1e-6);
 }
