@@ -110,13 +110,10 @@ fn is_text(draft: &Draft, body: f32) -> bool {
             || words::is_continued(&text) && words::is_ended(&text))
 }
 
+/// The first row: a number may stand apart from the words.
 fn first_text(draft: &Draft) -> String {
-    let first = draft.pieces.iter().min_by(|a, b| {
-        (middle(a.at), a.at[0])
-            .partial_cmp(&(middle(b.at), b.at[0]))
-            .unwrap_or(std::cmp::Ordering::Equal)
-    });
-    first.map(|p| p.text.clone()).unwrap_or_default()
+    let rows = paragraph::rows(&draft.pieces, false);
+    rows.into_iter().next().map(|r| r.text).unwrap_or_default()
 }
 
 /// The em of a line by the height of its letters: those with ascenders are 0.72 em high, those
