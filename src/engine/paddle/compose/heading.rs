@@ -1,8 +1,7 @@
 //! Levels of headings, by numbers and by size. Pure.
 
-use super::furniture;
 use super::piece::{Piece, across, median, middle};
-use super::{Draft, has_text};
+use super::{Draft, furniture, has_text, order, paragraph};
 use crate::page::Role;
 use crate::page::words::{self, is_unspaced};
 
@@ -22,6 +21,8 @@ pub fn levels(drafts: &mut Vec<Draft>, page: f32) {
         }
         if furniture::is_beside_number(&drafts[i], drafts, page) {
             drafts[i].label = "header";
+        } else if order::captioned(&drafts[i]).is_some() {
+            drafts[i].label = "figure_title";
         } else if is_text(&drafts[i], body) {
             drafts[i].label = "text";
         }

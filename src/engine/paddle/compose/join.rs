@@ -2,7 +2,7 @@
 
 use super::markdown;
 use super::paragraph::Paragraph;
-use super::piece::{Rect, around, middle, width};
+use super::piece::{Rect, around, height, middle, width};
 use crate::page::Role;
 use crate::page::words::{self, Words};
 
@@ -56,10 +56,11 @@ impl Body {
 pub fn join(bodies: Vec<Body>, words: &Words) -> Vec<Body> {
     let mut out: Vec<Body> = Vec::with_capacity(bodies.len());
     for body in bodies {
-        let open = out
-            .iter()
-            .rposition(|b| !b.is_floating())
-            .filter(|&i| out[i].is_running() && body.is_running() && goes_on(&out[i], &body));
+        let open = (0..out.len())
+            .rfind(|&i| !out[i].is_floating())
+            .filter(|&i| goes_on(&out[i], &body))
+            // What stands under it goes on with it, whatever is beside both.
+            .or_else(|| (0..out.len()).rfind(|&i| is_under(&out[i], &body)));
         match open {
             Some(i) => append(&mut out[i], body, words),
             None => out.push(body),
@@ -68,10 +69,36 @@ pub fn join(bodies: Vec<Body>, words: &Words) -> Vec<Body> {
     out
 }
 
+fn is_under(a: &Body, b: &Body) -> bool {
+    let (Content::Running(above), Content::Running(below)) = (&a.content, &b.content) else {
+        return false;
+    };
+    let (Some(last), Some(first)) = (above.last(), below.first()) else {
+        return false;
+    };
+    let (from, to) = (
+        a.boxes.last().copied().unwrap_or_default(),
+        around(b.boxes.iter().copied()),
+    );
+    last.full
+        && words::is_continued(&first.text)
+        && stands_under(from, to, last.rows)
+        && goes_on(a, b)
+}
+
+/// Whether a box begins where the paragraph of several rows ends that ends another.
+fn stands_under(from: Rect, to: Rect, rows: usize) -> bool {
+    let row = height(from) / rows.max(1) as f32;
+    rows > 1 && (to[1] - from[3]).abs() < row && (to[0] - from[0]).abs() < row
+}
+
 fn goes_on(a: &Body, b: &Body) -> bool {
     let Content::Running(next) = &b.content else {
         return false;
     };
+    if !a.is_running() || !b.is_running() {
+        return false;
+    }
     // An abstract may go on as text where the model loses sight of it.
     let kind = Role::of(a.label) == Role::of(b.label);
     let (Some(first), true) = (next.first(), kind) else {
@@ -102,7 +129,9 @@ fn goes_on(a: &Body, b: &Body) -> bool {
     // A paragraph ends with a row that is not full.
     let from = a.boxes.last().copied().unwrap_or_default();
     let to = around(b.boxes.iter().copied());
-    let full = last.full && from[2] > from[2].max(to[2]) - 0.12 * width(to);
+    // Under a picture that text runs around it may be as wide as before, or wider.
+    let under = stands_under(from, to, last.rows);
+    let full = last.full && (under || from[2] > from[2].max(to[2]) - 0.12 * width(to));
     let column = to[0] > (from[0] + from[2]) / 2.0 && to[1] < from[1].max(middle(from));
     if continued {
         return if column { last.full } else { full };
@@ -123,6 +152,7 @@ fn append(a: &mut Body, b: Body, words: &Words) {
             if let (Some(last), Some(first)) = (paragraphs.last_mut(), next.next()) {
                 words.append(&mut last.text, &first.text);
                 last.full = first.full;
+                last.rows += first.rows;
             }
             paragraphs.extend(next);
         }
@@ -147,6 +177,7 @@ mod tests {
             text: (*text).into(),
             indented: false,
             full: true,
+            rows: 1,
         };
         Body {
             label,

@@ -129,8 +129,14 @@ pub fn list(rows: &[Row], words: &Words) -> Option<String> {
             continue;
         }
         let ends = parts.last().is_none_or(|part| match part.mark {
-            // What stands left of an item is none of it.
-            Some(_) => row.at[0] < part.left - 0.8 * row.height,
+            // What stands left of an item is none of it, unless it goes on with its sentence: a
+            // numbered paragraph has its first row set in.
+            Some(_) => {
+                let counted = !matches!(part.mark, Some(Mark::Bullet | Mark::Dash));
+                let goes_on =
+                    words::is_continued(&row.text) || counted && !words::is_ended(&part.text);
+                row.at[0] < part.left - 0.8 * row.height && !goes_on
+            }
             None => starts[i],
         });
         match parts.last_mut() {
@@ -257,6 +263,15 @@ mod tests {
             None
         );
         assert_eq!(read(&[(0.0, "1986. A year")]), None);
+        let set_in = read(&[
+            (2.0, "4. The natives"),
+            (0.0, "Soon had. Then"),
+            (0.0, "they"),
+        ]);
+        assert_eq!(
+            set_in.as_deref(),
+            Some("4. The natives Soon had. Then they")
+        );
         let nested = read(&[(0.0, "10. a"), (5.0, "\u{2022} b")]);
         assert_eq!(nested.as_deref(), Some("10. a\n    - b"));
     }

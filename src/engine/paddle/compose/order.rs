@@ -103,6 +103,20 @@ fn columns(drafts: &[Draft]) -> Vec<usize> {
 /// Largest distance of a caption from its figure, as part of the page's height.
 const CAPTION: f32 = 0.06;
 
+/// What a caption says it stands with: "Figure 3", "Table 1:", "Algorithm 2".
+pub fn captioned(draft: &Draft) -> Option<Role> {
+    let text = draft.pieces.first().map_or("", |p| p.text.as_str());
+    let (word, rest) = text.split_once(char::is_whitespace)?;
+    let counted = rest.starts_with(|c: char| c.is_ascii_digit());
+    let kind = match word.to_lowercase().trim_end_matches('.') {
+        "figure" | "fig" | "abbildung" | "abb" => Role::Figure,
+        "table" | "tab" | "tabelle" | "tableau" => Role::Table,
+        "algorithm" | "listing" => Role::Code,
+        _ => return None,
+    };
+    counted.then_some(kind)
+}
+
 /// Puts captions before or after what they stand over, under or beside, where something else came
 /// between.
 fn captions(drafts: &mut Vec<Draft>, page: f32) {
@@ -115,10 +129,16 @@ fn captions(drafts: &mut Vec<Draft>, page: f32) {
             i += 1;
             continue;
         }
+        let named = captioned(&drafts[i]);
+        let is_named = |d: &Draft| match named {
+            Some(Role::Figure) => is_figure(d.label),
+            Some(role) => Role::of(d.label) == role,
+            None => true,
+        };
         let nearest = drafts
             .iter()
             .enumerate()
-            .filter(|(_, d)| belongs(d))
+            .filter(|(_, d)| belongs(d) && is_named(d))
             .filter_map(|(j, d)| distance(at, d.at).map(|gap| (j, gap)))
             .filter(|&(_, gap)| gap < CAPTION * page)
             .min_by(|a, b| a.1.total_cmp(&b.1));

@@ -21,6 +21,7 @@ pub struct Paragraph {
     pub indented: bool,
     /// Whether its last row is as long as the region is wide.
     pub full: bool,
+    pub rows: usize,
 }
 
 impl Row {
@@ -213,11 +214,13 @@ pub fn paragraphs(rows: &[Row], starts: &[bool], words: &Words) -> Vec<Paragraph
             Some(last) if !starts[i] => {
                 words.append(&mut last.text, &row.text);
                 last.full = full;
+                last.rows += 1;
             }
             _ => out.push(Paragraph {
                 text: row.text.clone(),
                 indented: row.at[0] - left > INDENT * row.height,
                 full,
+                rows: 1,
             }),
         }
     }
