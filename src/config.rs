@@ -350,7 +350,8 @@ impl DeepSeek {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Output {
-    /// Follows each page in the Markdown; empty: an empty line.
+    /// Follows each page in the Markdown; empty: an empty line, and paragraphs that go on on the
+    /// next page are joined.
     pub page_separator: String,
     /// Running headers, footers and page numbers in the Markdown.
     pub furniture: bool,
