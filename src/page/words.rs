@@ -186,12 +186,16 @@ pub fn is_ended(text: &str) -> bool {
     })
 }
 
-/// Whether a text can only go on with another: it begins in lower case.
+/// Whether a text can only go on with another: it begins in lower case, with more than a mark.
 pub fn is_continued(text: &str) -> bool {
-    let first = text
-        .chars()
-        .find(|c| !matches!(c, '(' | '"' | '\u{201c}' | '\u{2018}' | '\''));
-    first.is_some_and(char::is_lowercase)
+    let text = text.trim_start_matches(['(', '"', '\u{201c}', '\u{2018}', '\'']);
+    let mut word = text.chars().take_while(|c| c.is_alphanumeric());
+    let Some(first) = word.next() else {
+        return false;
+    };
+    let token = text.split_whitespace().next().unwrap_or_default();
+    let address = token.contains('@') || token.contains("://") || token.starts_with("www.");
+    first.is_lowercase() && (first.is_ascii() || word.next().is_some()) && !address
 }
 
 /// Whether the last word of a text is divided.
@@ -279,6 +283,8 @@ mod tests {
         for open in ["a", "a,", "a (b)", "a;", "exam-"] {
             assert!(!is_ended(open), "{open}");
         }
+        assert!(!is_continued("me@there.org") && !is_continued("https://a.org"));
+        assert!(!is_continued("\u{3b2} A name") && !is_continued("\u{3b2}"));
         assert!(is_continued("(and so") && !is_continued("And") && !is_continued("12"));
         assert!(is_divided("exam-") && !is_divided("a -") && !is_divided("a"));
     }

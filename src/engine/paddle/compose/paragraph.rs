@@ -27,13 +27,18 @@ pub struct Paragraph {
 impl Row {
     fn of(pieces: Vec<Piece>) -> Self {
         let mut text = String::new();
+        let usual = pieces.iter().map(|p| p.height).fold(0.0, f32::max);
+        let mut end = f32::MIN;
         for piece in &pieces {
             let ends = (text.chars().next_back(), piece.text.chars().next());
             let close = matches!(ends, (Some(a), Some(b)) if is_unspaced(a) && is_unspaced(b));
-            if !text.is_empty() && !close {
+            // A mark touches its word.
+            let mark = piece.at[0] - end < 0.3 * piece.height && is_mark(piece, usual);
+            if !text.is_empty() && !close && !mark {
                 text.push(' ');
             }
             text.push_str(&piece.text);
+            end = piece.at[2];
         }
         Self {
             at: around(pieces.iter().map(|p| p.at)),
@@ -64,6 +69,8 @@ pub fn rows(pieces: &[Piece], standing: bool) -> Vec<Row> {
     let usual = median(sorted.iter().map(|p| p.height));
     let (initial, sorted): (Vec<&Piece>, Vec<&Piece>) =
         sorted.into_iter().partition(|p| is_initial(p, usual));
+    let (marks, sorted): (Vec<&Piece>, Vec<&Piece>) =
+        sorted.into_iter().partition(|p| is_mark(p, usual));
     let mut rows: Vec<Vec<&Piece>> = Vec::new();
     for piece in sorted {
         match rows.last_mut() {
@@ -76,6 +83,20 @@ pub fn rows(pieces: &[Piece], standing: bool) -> Vec<Row> {
                 row.push(piece);
             }
             _ => rows.push(vec![piece]),
+        }
+    }
+    for mark in marks {
+        let near = |row: &[&Piece]| beside(around(row.iter().map(|p| p.at)), mark.at);
+        let row = rows
+            .iter_mut()
+            .max_by(|a, b| near(a).total_cmp(&near(b)))
+            .filter(|row| near(row) > 0.3);
+        match row {
+            Some(row) => row.push(mark),
+            None => {
+                let place = rows.partition_point(|r| middle(r[0].at) < middle(mark.at));
+                rows.insert(place, vec![mark]);
+            }
         }
     }
     let letters = || pieces.iter().flat_map(|p| p.text.chars());
@@ -95,6 +116,11 @@ pub fn rows(pieces: &[Piece], standing: bool) -> Vec<Row> {
         begin(&mut rows, initial);
     }
     rows
+}
+
+/// A few small signs, raised or lowered beside a row: indices, marks of notes.
+fn is_mark(piece: &Piece, usual: f32) -> bool {
+    piece.height < 0.75 * usual && piece.text.chars().count() < 5
 }
 
 /// A letter that stands over several rows at a paragraph's beginning: at least 1.8 times the
@@ -145,7 +171,7 @@ fn is_centred(rows: &[Row]) -> bool {
     let mean = rows.iter().map(centre).sum::<f32>() / rows.len() as f32;
     let spread = rows.iter().map(|r| r.at[0]).fold(f32::MIN, f32::max)
         - rows.iter().map(|r| r.at[0]).fold(f32::MAX, f32::min);
-    spread > usual && rows.iter().all(|r| (centre(r) - mean).abs() < 0.6 * usual)
+    spread > usual && rows.iter().all(|r| (centre(r) - mean).abs() < usual)
 }
 
 /// Which rows begin a paragraph: after an indent, after a last row that ends early, after a gap.
@@ -347,6 +373,22 @@ mod tests {
             text(&rows, &Words::default()),
             "When long before the days were"
         );
+        let small = |x: f32, y: f32, text: &str| Piece {
+            height: 10.0,
+            at: [10.0 * x, y, 10.0 * x + 6.0, y + 12.0],
+            ..piece(0.0, 0.0, text)
+        };
+        let raised = [
+            piece(0.0, 0.0, "words"),
+            piece(0.0, 1.0, "below"),
+            small(5.1, -4.0, "2"),
+            small(7.0, 20.0, "x"),
+        ];
+        let texts: Vec<String> = super::rows(&raised, false)
+            .into_iter()
+            .map(|r| r.text)
+            .collect();
+        assert_eq!(texts, ["words2", "below x"]);
         let arabic = [piece(0.0, 0.0, "\u{628}"), piece(9.0, 0.0, "\u{627}")];
         assert_eq!(super::rows(&arabic, false)[0].text, "\u{627} \u{628}");
     }
