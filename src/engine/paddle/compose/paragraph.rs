@@ -1,6 +1,6 @@
 //! Rows of a region, and where its paragraphs begin. Pure.
 
-use super::piece::{Piece, Rect, around, beside, height, is_leftward, median, middle, width};
+use super::piece::{Piece, Rect, across, around, beside, is_leftward, median, middle, width};
 use crate::page::words::{self, Words, is_unspaced};
 
 /// Pieces beside each other.
@@ -74,11 +74,13 @@ pub fn rows(pieces: &[Piece], standing: bool) -> Vec<Row> {
     let mut rows: Vec<Vec<&Piece>> = Vec::new();
     for piece in sorted {
         match rows.last_mut() {
+            // Side by side: what stands over another is another row, however slanted the page.
             Some(row)
-                if row.first().is_some_and(|first| {
-                    (middle(piece.at) - middle(first.at)).abs()
-                        < 0.5 * height(first.at).min(height(piece.at))
-                }) =>
+                if row.iter().all(|p| across(p.at, piece.at) < 0.5)
+                    && row.first().is_some_and(|first| {
+                        (middle(piece.at) - middle(first.at)).abs()
+                            < 0.5 * first.height.min(piece.height)
+                    }) =>
             {
                 row.push(piece);
             }
@@ -354,6 +356,17 @@ mod tests {
             .len(),
             1
         );
+    }
+
+    #[test]
+    fn slanted_lines_over_each_other_are_rows() {
+        let slanted = |y: f32, text: &str| Piece {
+            at: [0.0, 20.0 * y, 200.0, 20.0 * y + 60.0],
+            height: 45.0,
+            ..piece(0.0, 0.0, text)
+        };
+        let pieces = [slanted(1.0, "b"), slanted(0.0, "a"), slanted(2.0, "c")];
+        assert_eq!(text(&rows(&pieces, false), &Words::default()), "a b c");
     }
 
     #[test]
