@@ -56,8 +56,12 @@ pub fn is_page_number(text: &str) -> bool {
         let digits = token.bytes().all(|b| b.is_ascii_digit());
         let roman =
             tokens.len() == 1 && token.len() <= 6 && token.chars().all(|c| "ivxlc".contains(c));
+        // Appendices: "A-116".
+        let letter = tokens.len() == 2 && numbers == 0 && text.contains('-') && token.len() == 1;
         if digits && token.len() <= 4 || roman {
             numbers += 1;
+        } else if letter && !digits {
+            continue;
         } else if digits
             || !PAGE_WORDS.contains(&token.as_str())
                 && !matches!(token.as_str(), "\u{5171}" | "\u{9801}")
@@ -120,7 +124,13 @@ pub fn stamps(pieces: &mut Vec<Piece>, text: &mut Vec<bool>, page: [f32; 2]) -> 
         .iter()
         .zip(text.iter())
         .map(|(p, &text)| {
-            let aside = p.at[2] < SIDE * page[0] || p.at[0] > (1.0 - SIDE) * page[0];
+            // The number of a page that is printed the other way round stands further in.
+            let side = if is_page_number(&p.text) {
+                1.25 * SIDE
+            } else {
+                SIDE
+            };
+            let aside = p.at[2] < side * page[0] || p.at[0] > (1.0 - side) * page[0];
             let unspaced =
                 p.text.chars().filter(|&c| is_unspaced(c)).count() * 2 > p.text.chars().count();
             let stamp = upright && text && p.stands() && aside && !unspaced;
@@ -215,6 +225,30 @@ fn line_numbers(pieces: &mut Vec<Piece>, text: &mut Vec<bool>, page: [f32; 2]) -
     Some(Draft::new("aside_text", at, parts))
 }
 
+/// Top and bottom part of a page's height that heads and feet and what belongs to them take.
+const HEAD: f32 = 0.12;
+
+/// Labels of free lines close under or over a head or foot that the model saw: the words of a logo.
+/// `page`: height, pixels.
+pub fn label_of_free(at: Rect, regions: &[Draft], page: f32) -> &'static str {
+    let near = |labels: [&str; 2]| {
+        regions
+            .iter()
+            .filter(|d| labels.contains(&d.label))
+            .any(|d| {
+                let gap = (d.at[1] - at[3]).max(at[1] - d.at[3]);
+                gap < height(at) && across(d.at, at) > 0.5
+            })
+    };
+    if at[3] < HEAD * page && near(["header", "header_image"]) {
+        "header"
+    } else if at[1] > (1.0 - HEAD) * page && near(["footer", "footer_image"]) {
+        "footer"
+    } else {
+        "text"
+    }
+}
+
 /// Whether a heading is a page's running head: alone at the very top with the page number beside
 /// it. `page`: height, pixels.
 pub fn is_beside_number(draft: &Draft, drafts: &[Draft], page: f32) -> bool {
@@ -249,6 +283,7 @@ mod tests {
             "3 / 7",
             "xiv",
             "p3",
+            "A-116",
             "\u{7b2c}3\u{9875}",
             "[4]",
         ] {
@@ -282,6 +317,15 @@ mod tests {
         let mut alone = [number(960.0)];
         numbers(&mut alone, 1000.0);
         assert_eq!(alone[0].label, "text");
+    }
+
+    #[test]
+    fn words_under_a_logo_are_its_own() {
+        let logo = Draft::new("header_image", [50.0, 20.0, 300.0, 60.0], Vec::new());
+        let label = |at: Rect| label_of_free(at, std::slice::from_ref(&logo), 1000.0);
+        assert_eq!(label([60.0, 62.0, 200.0, 90.0]), "header");
+        assert_eq!(label([60.0, 105.0, 200.0, 119.0]), "text");
+        assert_eq!(label([400.0, 62.0, 500.0, 90.0]), "text");
     }
 
     #[test]

@@ -124,7 +124,10 @@ pub fn compose(
     formula_numbers(&mut drafts);
     let free = home::groups(free)
         .into_iter()
-        .map(|group| Draft::new("text", around(group.iter().map(|p| p.at)), group))
+        .map(|group| {
+            let at = around(group.iter().map(|p| p.at));
+            Draft::new(furniture::label_of_free(at, &drafts, height), at, group)
+        })
         .collect();
     let mut drafts = order::order(drafts, free, height);
     drafts.extend(stamps);
