@@ -6,8 +6,9 @@
 
 use crate::page::{Block, Reading, Role, Rotation, write_grounded};
 
-/// Top and bottom part of the page in which heads and feet stand.
-const EDGE: f32 = 0.12;
+/// Top and bottom part of the page in which heads and feet stand: books printed on a larger sheet
+/// have wide margins.
+const EDGE: f32 = 0.15;
 /// Heads stand at the same height of each page, up to this part of it: a line of 10 points is
 /// 0.012 of A4.
 const PLACE: f32 = 0.02;

@@ -225,8 +225,9 @@ fn line_numbers(pieces: &mut Vec<Piece>, text: &mut Vec<bool>, page: [f32; 2]) -
     Some(Draft::new("aside_text", at, parts))
 }
 
-/// Top and bottom part of a page's height that heads and feet and what belongs to them take.
-const HEAD: f32 = 0.12;
+/// Top and bottom part of a page's height that heads and feet and what belongs to them take: books
+/// printed on a larger sheet have wide margins.
+const HEAD: f32 = 0.15;
 
 /// Labels of free lines close under or over a head or foot that the model saw: the words of a logo.
 /// `page`: height, pixels.
@@ -249,15 +250,15 @@ pub fn label_of_free(at: Rect, regions: &[Draft], page: f32) -> &'static str {
     }
 }
 
-/// Whether a heading is a page's running head: alone at the very top with the page number beside
-/// it. `page`: height, pixels.
+/// Whether a heading is a page's running head: above all text, with the page number beside it.
+/// `page`: height, pixels.
 pub fn is_beside_number(draft: &Draft, drafts: &[Draft], page: f32) -> bool {
-    draft.at[3] < MARGIN * page
-        && drafts.iter().any(|d| {
-            matches!(d.label, "number" | "header")
-                && beside(d.at, draft.at) > 0.5
-                && height(d.at) > 0.0
-        })
+    let outer = |d: &Draft| Role::of(d.label) != Role::Furniture && d.at[3] < draft.at[1];
+    draft.at[3] < HEAD * page
+        && !drafts.iter().any(outer)
+        && drafts
+            .iter()
+            .any(|d| matches!(d.label, "number" | "header") && beside(d.at, draft.at) > 0.5)
 }
 
 #[cfg(test)]
@@ -324,7 +325,7 @@ mod tests {
         let logo = Draft::new("header_image", [50.0, 20.0, 300.0, 60.0], Vec::new());
         let label = |at: Rect| label_of_free(at, std::slice::from_ref(&logo), 1000.0);
         assert_eq!(label([60.0, 62.0, 200.0, 90.0]), "header");
-        assert_eq!(label([60.0, 105.0, 200.0, 119.0]), "text");
+        assert_eq!(label([60.0, 105.0, 200.0, 130.0]), "text");
         assert_eq!(label([400.0, 62.0, 500.0, 90.0]), "text");
     }
 

@@ -95,18 +95,22 @@ pub fn pieces(lines: &[Line], regions: &[Region], places: &[Rect]) -> Vec<Piece>
     out
 }
 
-/// Whether two pieces are the same words, or one part of the other's.
+/// Whether two pieces are the same words, or one part of the other's: of one or two letters only
+/// where both boxes are alike, for an index may stand over its line.
 fn is_twice(a: &Piece, b: &Piece) -> bool {
-    let smaller = area(a.at).min(area(b.at)).max(1.0);
-    if intersection(a.at, b.at) / smaller < TWICE {
+    let common = intersection(a.at, b.at);
+    let (x, y) = (area(a.at), area(b.at));
+    if common / x.min(y).max(1.0) < TWICE {
         return false;
     }
     let letters = |p: &Piece| -> String {
         let letters = p.text.chars().filter(|c| c.is_alphanumeric());
         letters.flat_map(char::to_lowercase).collect()
     };
+    let alike = common / x.max(y).max(1.0) >= TWICE;
     let (a, b) = (letters(a), letters(b));
-    a.contains(&b) || b.contains(&a)
+    let shorter = a.chars().count().min(b.chars().count());
+    (a.contains(&b) || b.contains(&a)) && (alike || shorter > 2)
 }
 
 /// A line's words to the left of each of the cuts (pixels, ascending), and the rest.
@@ -266,9 +270,11 @@ mod tests {
         let lines = [
             line(10.0, 10.0, 300.0, 40.0, "the words"),
             line(10.0, 11.0, 500.0, 41.0, "The words, and more"),
-            line(10.0, 50.0, 300.0, 80.0, "the words"),
+            line(10.0, 50.0, 300.0, 80.0, "the words 2"),
+            line(280.0, 50.0, 300.0, 65.0, "2"),
         ];
-        assert_eq!(found(&lines, &[]), ["The words, and more", "the words"]);
+        let expected = ["The words, and more", "the words 2", "2"];
+        assert_eq!(found(&lines, &[]), expected);
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Body {
     fn is_running(&self) -> bool {
         matches!(
             Role::of(self.label),
-            Role::Text | Role::Reference | Role::List
+            Role::Text | Role::Reference | Role::List | Role::Caption
         ) && self.label != "content"
             && !matches!(&self.content, Content::Running(p) if p.is_empty())
     }
@@ -51,13 +51,17 @@ impl Body {
     }
 }
 
+fn is_caption(body: &Body) -> bool {
+    Role::of(body.label) == Role::Caption
+}
+
 /// Joins each paragraph that goes on in a later block, behind what floats, with that: one block
 /// with the boxes of both.
 pub fn join(bodies: Vec<Body>, words: &Words) -> Vec<Body> {
     let mut out: Vec<Body> = Vec::with_capacity(bodies.len());
     for body in bodies {
         let open = (0..out.len())
-            .rfind(|&i| !out[i].is_floating())
+            .rfind(|&i| !out[i].is_floating() || is_caption(&body) && i + 1 == out.len())
             .filter(|&i| goes_on(&out[i], &body))
             // What stands under it goes on with it, whatever is beside both.
             .or_else(|| (0..out.len()).rfind(|&i| is_under(&out[i], &body)));
@@ -234,6 +238,19 @@ mod tests {
             read(vec![body("text", LEFT, a), body("text", under, b)]).len(),
             2
         );
+    }
+
+    #[test]
+    fn a_caption_goes_on_only_in_the_one_right_after_it() {
+        let caption = |at: Rect, text: &str| body("figure_title", at, &[text]);
+        let figure = || body("image", LEFT, &[]);
+        let (a, b) = (
+            caption(LEFT, "Fig. 1. As seen in the"),
+            caption(RIGHT, "EMBL base"),
+        );
+        assert_eq!(read(vec![a.clone(), b.clone()]).len(), 1);
+        assert_eq!(read(vec![a.clone(), figure(), b.clone()]).len(), 3);
+        assert_eq!(read(vec![body("text", LEFT, &["open to all"]), b]).len(), 2);
     }
 
     #[test]

@@ -275,7 +275,7 @@ fn body(draft: Draft, words: &Words) -> Body {
             let texts: Vec<String> = texts.iter().map(|t| markdown::paragraph(t)).collect();
             ready(texts.join("  \n"))
         }
-        Role::Caption => ready(markdown::paragraph(&paragraph::text(&rows, words))),
+        Role::Caption => running(&vec![false; rows.len()]),
         _ => match list::list(&rows, words) {
             Some(list) => ready(list),
             None => running(&paragraph::starts(&rows, false)),
