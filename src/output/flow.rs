@@ -3,12 +3,18 @@
 use crate::page::words::{self, Words};
 use crate::page::{Block, Reading, Role};
 
-/// Whether text may go on behind a block: behind what floats on the page and what is not its text.
+/// Whether text may go on behind a block: behind what floats on the page and what is not its text,
+/// as are scraps of fewer than three words or a dozen characters.
 fn is_floating(block: &Block) -> bool {
-    matches!(
-        block.role(),
-        Role::Figure | Role::Table | Role::Caption | Role::Footnote | Role::Furniture
-    )
+    let scrap = || {
+        let text = &block.content;
+        text.split_whitespace().count() < 3 && text.chars().count() < 12
+    };
+    match block.role() {
+        Role::Figure | Role::Table | Role::Caption | Role::Footnote | Role::Furniture => true,
+        Role::Text => scrap(),
+        _ => false,
+    }
 }
 
 fn is_running(block: &Block) -> bool {
@@ -68,23 +74,24 @@ mod tests {
         ]);
         let mut b = page(&[
             ("header", "Head"),
+            ("text", "x 1"),
             ("text", "ded word.\n\nTwo."),
             ("text", "Three"),
         ]);
         assert!(carry(&mut a, &mut b));
         assert_eq!(a.blocks[0].content, "One.\n\nA divided word.");
-        assert_eq!(b.blocks[1].content, "Two.");
+        assert_eq!(b.blocks[2].content, "Two.");
         assert!(!carry(&mut a, &mut b));
     }
 
     #[test]
     fn what_begins_anew_stays() {
         for (a, b) in [
-            (("text", "Ended."), ("text", "begins")),
-            (("text", "open"), ("text", "Begins")),
-            (("text", "open"), ("paragraph_title", "## a heading")),
-            (("text", "open"), ("algorithm", "```\na\n```")),
-            (("text", ""), ("text", "begins")),
+            (("text", "Ended with this."), ("text", "begins with this")),
+            (("text", "open to all"), ("text", "Begins with this")),
+            (("text", "open to all"), ("paragraph_title", "## a heading")),
+            (("text", "open to all"), ("algorithm", "```\na\n```")),
+            (("text", ""), ("text", "begins with this")),
         ] {
             let (mut x, mut y) = (page(&[a]), page(&[b]));
             assert!(!carry(&mut x, &mut y), "{a:?} {b:?}");

@@ -55,6 +55,28 @@ fn is_caption(body: &Body) -> bool {
     Role::of(body.label) == Role::Caption
 }
 
+/// Whether a text is the other half of an open caption that stands beside it in two columns.
+fn is_captions(a: &Body, b: &Body) -> bool {
+    let (Content::Running(left), Content::Running(right)) = (&a.content, &b.content) else {
+        return false;
+    };
+    let (Some(left), [right]) = (left.last(), &right[..]) else {
+        return false;
+    };
+    let (from, to) = (
+        a.boxes.last().copied().unwrap_or_default(),
+        around(b.boxes.iter().copied()),
+    );
+    let row = height(from) / left.rows.max(1) as f32;
+    is_caption(a)
+        && Role::of(b.label) == Role::Text
+        && to[0] > from[2]
+        && (to[1] - from[1]).abs() < row
+        && left.full
+        && !words::is_ended(&left.text)
+        && words::is_continued(&right.text)
+}
+
 /// Joins each paragraph that goes on in a later block, behind what floats, with that: one block
 /// with the boxes of both.
 pub fn join(bodies: Vec<Body>, words: &Words) -> Vec<Body> {
@@ -63,6 +85,11 @@ pub fn join(bodies: Vec<Body>, words: &Words) -> Vec<Body> {
         let open = (0..out.len())
             .rfind(|&i| !out[i].is_floating() || is_caption(&body) && i + 1 == out.len())
             .filter(|&i| goes_on(&out[i], &body))
+            .or_else(|| {
+                out.len()
+                    .checked_sub(1)
+                    .filter(|&i| is_captions(&out[i], &body))
+            })
             // What stands under it goes on with it, whatever is beside both.
             .or_else(|| (0..out.len()).rfind(|&i| is_under(&out[i], &body)));
         match open {
@@ -249,6 +276,10 @@ mod tests {
             caption(RIGHT, "EMBL base"),
         );
         assert_eq!(read(vec![a.clone(), b.clone()]).len(), 1);
+        let level = body("text", [520.0, 100.0, 1000.0, 900.0], &["base of all"]);
+        assert_eq!(read(vec![a.clone(), level]).len(), 1);
+        let further = body("text", [520.0, 950.0, 1000.0, 990.0], &["base of all"]);
+        assert_eq!(read(vec![a.clone(), further]).len(), 2);
         assert_eq!(read(vec![a.clone(), figure(), b.clone()]).len(), 3);
         assert_eq!(read(vec![body("text", LEFT, &["open to all"]), b]).len(), 2);
     }

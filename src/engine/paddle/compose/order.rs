@@ -7,6 +7,7 @@
 use super::piece::{Rect, across, beside, height, median, middle, width};
 use super::{Draft, is_figure};
 use crate::page::Role;
+use crate::page::words;
 
 /// The drafts of regions in the model's order, repaired, with those of lines that no region holds
 /// where they belong. `page`: its height, pixels.
@@ -20,6 +21,7 @@ pub fn order(regions: Vec<Draft>, free: Vec<Draft>, page: f32) -> Vec<Draft> {
         let place = place(&drafts, draft.at, page);
         drafts.insert(place, draft);
     }
+    halves(&mut drafts);
     // Notes come after the text of their page.
     let (notes, mut drafts): (Vec<Draft>, Vec<Draft>) = drafts
         .into_iter()
@@ -162,6 +164,33 @@ fn captions(drafts: &mut Vec<Draft>, page: f32) {
         }
         // What was moved back has been seen; what moved up has not.
         i += usize::from(!parted || figure < i);
+    }
+}
+
+/// Puts what reads as the right half of a caption set in two columns right after the left half.
+fn halves(drafts: &mut Vec<Draft>) {
+    for i in 0..drafts.len() {
+        let left = &drafts[i];
+        let (first, last) = (left.pieces.first(), left.pieces.last());
+        let open = last.is_some_and(|p| !words::is_ended(&p.text));
+        let row = first.map_or(0.0, |p| height(p.at));
+        if Role::of(left.label) != Role::Caption || !open {
+            continue;
+        }
+        let half = |d: &Draft| {
+            Role::of(d.label) == Role::Text
+                && d.at[0] > left.at[2]
+                && (d.at[1] - left.at[1]).abs() < row
+                && height(d.at) < height(left.at) + row
+                && d.pieces
+                    .first()
+                    .is_some_and(|p| words::is_continued(&p.text))
+        };
+        if let Some(j) = drafts.iter().position(half) {
+            let half = drafts.remove(j);
+            let after = if j < i { i } else { i + 1 };
+            drafts.insert(after, half);
+        }
     }
 }
 
@@ -341,6 +370,17 @@ mod tests {
         let over = [0.0, 60.0, 480.0, 90.0];
         let regions = [("figure_title", over), ("text", right), ("table", figure)];
         assert_eq!(read(&regions, &[]), [1, 0, 2]);
+    }
+
+    #[test]
+    fn the_right_half_of_a_caption_follows_the_left() {
+        let (left, right) = ([0.0, 400.0, 480.0, 420.0], [520.0, 401.0, 1000.0, 421.0]);
+        let text = [520.0, 500.0, 1000.0, 600.0];
+        let regions = [("text", right), ("text", text), ("figure_title", left)];
+        assert_eq!(read(&regions, &[]), [1, 2, 0]);
+        let below = [520.0, 450.0, 1000.0, 470.0];
+        let regions = [("text", below), ("text", text), ("figure_title", left)];
+        assert_eq!(read(&regions, &[]), [0, 1, 2]);
     }
 
     #[test]
