@@ -250,15 +250,23 @@ pub fn label_of_free(at: Rect, regions: &[Draft], page: f32) -> &'static str {
     }
 }
 
-/// Whether a heading is a page's running head: above all text, with the page number beside it.
-/// `page`: height, pixels.
-pub fn is_beside_number(draft: &Draft, drafts: &[Draft], page: f32) -> bool {
-    let outer = |d: &Draft| Role::of(d.label) != Role::Furniture && d.at[3] < draft.at[1];
-    draft.at[3] < HEAD * page
-        && !drafts.iter().any(outer)
-        && drafts
-            .iter()
-            .any(|d| matches!(d.label, "number" | "header") && beside(d.at, draft.at) > 0.5)
+/// The label of a row that is a page's running head or foot: further out than all text, with the
+/// page number beside it. `page`: height, pixels.
+pub fn is_beside_number(draft: &Draft, drafts: &[Draft], page: f32) -> Option<&'static str> {
+    let top = draft.at[3] < HEAD * page;
+    let edge = top || draft.at[1] > (1.0 - HEAD) * page;
+    let row = draft.pieces.iter().map(|p| p.height).fold(0.0, f32::max);
+    let outer = |d: &Draft| {
+        let out = if top {
+            d.at[3] < draft.at[1]
+        } else {
+            d.at[1] > draft.at[3]
+        };
+        out && Role::of(d.label) != Role::Furniture
+    };
+    let number = |d: &Draft| d.label == "number" && beside(d.at, draft.at) > 0.5;
+    (edge && height(draft.at) < 2.0 * row && drafts.iter().any(number) && !drafts.iter().any(outer))
+        .then_some(if top { "header" } else { "footer" })
 }
 
 #[cfg(test)]

@@ -16,14 +16,18 @@ pub fn levels(drafts: &mut Vec<Draft>, page: f32) {
             .flat_map(|d| d.pieces.iter().map(size)),
     );
     for i in 0..drafts.len() {
-        if Role::of(drafts[i].label) != Role::Heading {
+        let role = Role::of(drafts[i].label);
+        if !matches!(role, Role::Heading | Role::Text) {
             continue;
         }
-        if furniture::is_beside_number(&drafts[i], drafts, page) {
-            drafts[i].label = "header";
-        } else if order::captioned(&drafts[i]).is_some() {
+        // A slide's title may have the number beside it: it is far larger.
+        let plain = median(drafts[i].pieces.iter().map(size)) < 1.3 * body;
+        let beside = furniture::is_beside_number(&drafts[i], drafts, page).filter(|_| plain);
+        if let Some(label) = beside {
+            drafts[i].label = label;
+        } else if role == Role::Heading && order::captioned(&drafts[i]).is_some() {
             drafts[i].label = "figure_title";
-        } else if is_text(&drafts[i], body) {
+        } else if role == Role::Heading && is_text(&drafts[i], body) {
             drafts[i].label = "text";
         }
     }
