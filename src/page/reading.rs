@@ -149,12 +149,12 @@ impl Block {
     /// Whether a picture of the block is kept: of a figure, and of what was not put into Markdown:
     /// a table that could not be rebuilt, a display formula that is not LaTeX.
     pub fn has_picture(&self) -> bool {
-        let content = self.content.trim_start();
+        let rule = |line: &str| line.starts_with('|') && line.contains("---");
         match self.role() {
             Role::Figure => true,
-            Role::Table => !content.starts_with('|') && !content.starts_with("<table"),
+            Role::Table => !self.content.contains("<table") && !self.content.lines().any(rule),
             // Only the label of the layout model: other engines write formulas as they see fit.
-            Role::Formula => self.label == "display_formula" && !content.starts_with("$$"),
+            Role::Formula => self.label == "display_formula" && !self.content.starts_with("$$"),
             _ => false,
         }
     }
