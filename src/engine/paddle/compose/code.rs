@@ -46,6 +46,7 @@ fn line(row: &Row, left: f32, pitch: f32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::line::Source;
     use super::super::paragraph::rows;
     use super::*;
 
@@ -55,6 +56,7 @@ mod tests {
             at: [10.0 * x, y, 10.0 * (x + text.len() as f32), y + 20.0],
             height: 20.0,
             angle: 0.0,
+            source: Source::Image,
             text: text.into(),
         };
         let pieces = [

@@ -271,6 +271,7 @@ pub fn is_beside_number(draft: &Draft, drafts: &[Draft], page: f32) -> Option<&'
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::line::Source;
     use super::*;
 
     fn piece(at: Rect, text: &str) -> Piece {
@@ -278,6 +279,7 @@ mod tests {
             at,
             height: 20.0,
             angle: 0.0,
+            source: Source::Image,
             text: text.into(),
         }
     }

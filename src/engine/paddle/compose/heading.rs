@@ -1,5 +1,6 @@
 //! Levels of headings, by numbers and by size. Pure.
 
+use super::super::line::Source;
 use super::piece::{Piece, across, median, middle};
 use super::{Draft, furniture, has_text, order, paragraph};
 use crate::page::Role;
@@ -121,24 +122,29 @@ fn first_text(draft: &Draft) -> String {
     rows.into_iter().next().map(|r| r.text).unwrap_or_default()
 }
 
-/// The em of a line by the height of its letters: those with ascenders are 0.72 em high, those
-/// without 0.5, descenders are 0.21 em below (Times, Helvetica and their like), ideographs 0.92.
+/// The em of a line. What was found on the image is as high as its letters: those with ascenders
+/// are 0.72 em high, those without 0.5, descenders are 0.21 em below, ideographs 0.92. The PDF's own
+/// characters stand in boxes of their fonts' ascent and descent: together 1.15 em. (Helvetica, Times
+/// and their like.)
 fn size(piece: &Piece) -> f32 {
-    let ink = if piece.text.chars().any(is_unspaced) {
+    let high = |c: char| c.is_uppercase() || c.is_numeric() || "bdfhklt".contains(c);
+    let low = |c: char| "gjpqy(),;".contains(c);
+    let ink = if piece.source == Source::Layer {
+        1.15
+    } else if piece.text.chars().any(is_unspaced) {
         0.92
     } else {
-        let high = |c: char| c.is_uppercase() || c.is_numeric() || "bdfhklt".contains(c);
-        let low = |c: char| "gjpqy(),;".contains(c);
         let rise = if piece.text.chars().any(high) {
             0.72
         } else {
             0.5
         };
-        rise + if piece.text.chars().any(low) {
+        let fall = if piece.text.chars().any(low) {
             0.21
         } else {
             0.0
-        }
+        };
+        rise + fall
     };
     piece.height / ink
 }
@@ -274,6 +280,7 @@ mod tests {
             at,
             height,
             angle: 0.0,
+            source: Source::Image,
             text: text.into(),
         };
         Draft::new(label, at, vec![piece])

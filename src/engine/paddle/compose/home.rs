@@ -127,6 +127,7 @@ fn divided(line: &Line, cuts: &[f32]) -> Vec<Piece> {
             at: super::piece::around(words.iter().map(|w| w.at.bounds())),
             height: line.at.height,
             angle: line.at.angle,
+            source: line.source,
             text: words
                 .iter()
                 .map(|w| w.text.as_str())

@@ -209,6 +209,7 @@ fn written(parts: &[Part]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::line::Source;
     use super::super::paragraph::rows;
     use super::super::piece::Piece;
     use super::*;
@@ -226,6 +227,7 @@ mod tests {
                 ],
                 height: 20.0,
                 angle: 0.0,
+                source: Source::Image,
                 text: text.into(),
             })
             .collect();

@@ -300,6 +300,7 @@ fn bands(places: &[Rect], part: &[usize], axis: usize, gap: f32) -> Vec<Vec<usiz
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::line::Source;
     use super::super::piece::Piece;
     use super::*;
 
@@ -308,6 +309,7 @@ mod tests {
             at,
             height: 20.0,
             angle: 0.0,
+            source: Source::Image,
             text: "words".into(),
         };
         Draft::new(label, at, vec![piece.clone(), piece])

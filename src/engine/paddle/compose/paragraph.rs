@@ -265,6 +265,7 @@ pub fn text(rows: &[Row], words: &Words) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::line::Source;
     use super::*;
 
     /// A piece of `text` at column `x` and row `y`, 10 pixels a character, rows of 20 pixels.
@@ -274,6 +275,7 @@ mod tests {
             at: [x1, y1, x1 + 10.0 * text.chars().count() as f32, y1 + 20.0],
             height: 20.0,
             angle: 0.0,
+            source: Source::Image,
             text: text.into(),
         }
     }

@@ -1,7 +1,7 @@
 //! Words on a page with their place, and the geometry of upright rectangles. Pure.
 
 use super::super::layout::{area, intersection};
-use super::super::line::Line;
+use super::super::line::{Line, Source};
 
 /// An upright rectangle: x1, y1, x2, y2 in pixels of the upright page image.
 pub type Rect = [f32; 4];
@@ -15,6 +15,7 @@ pub struct Piece {
     /// Direction of the line, radians against the x axis.
     pub angle: f32,
     pub text: String,
+    pub source: Source,
 }
 
 impl Piece {
@@ -24,6 +25,7 @@ impl Piece {
             height: line.at.height,
             angle: line.at.angle,
             text: line.text.trim().to_owned(),
+            source: line.source,
         }
     }
 
