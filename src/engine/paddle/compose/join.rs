@@ -83,7 +83,11 @@ pub fn join(bodies: Vec<Body>, words: &Words) -> Vec<Body> {
     let mut out: Vec<Body> = Vec::with_capacity(bodies.len());
     for body in bodies {
         let open = (0..out.len())
-            .rfind(|&i| !out[i].is_floating() || is_caption(&body) && i + 1 == out.len())
+            .rfind(|&i| {
+                let named =
+                    Role::of(out[i].label) == Role::Code && i > 0 && is_caption(&out[i - 1]);
+                !(out[i].is_floating() || named) || is_caption(&body) && i + 1 == out.len()
+            })
             .filter(|&i| goes_on(&out[i], &body))
             .or_else(|| {
                 out.len()
@@ -240,6 +244,20 @@ mod tests {
             )
         );
         assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn an_algorithm_floats_with_its_caption_only() {
+        let code = || Body {
+            label: "algorithm",
+            boxes: vec![RIGHT],
+            content: Content::Ready("```\na\n```".into()),
+        };
+        let text = || body("text", LEFT, &["open to all and ef-"]);
+        let next = || body("text", RIGHT, &["fects"]);
+        let caption = body("figure_title", RIGHT, &["Algorithm 1."]);
+        assert_eq!(read(vec![text(), caption, code(), next()]).len(), 3);
+        assert_eq!(read(vec![text(), code(), next()]).len(), 3);
     }
 
     #[test]
