@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::cache::{Blocks, device_blocks};
 use super::decoder::{Chosen, Decoder};
+use super::fixed;
 use super::preprocess::{self, Views};
 use super::schedule::{End, Finished, Key, Limits, Request, Schedule, Settings, Step};
 use super::tokens::{Prompt, Tokenizer};
@@ -97,12 +99,36 @@ impl Model {
         Self::on(&runtime, pack, Place::Cpu, &config.deepseek)
     }
 
-    /// Loads the pack on `place` and runs its largest step there.
+    /// Loads the pack on `place` and runs its largest step there. Steps are recorded where that is
+    /// wanted and works.
     pub fn on(
         runtime: &Arc<Runtime>,
         pack: &Pack,
         place: Place,
         wanted: &Wanted,
+    ) -> Result<Self, EngineError> {
+        if place != Place::Cuda || !wanted.cuda_graphs {
+            return Self::load_on(runtime, pack, place, wanted, false);
+        }
+        // A session that failed to record may be left in the midst of it: what follows is a new one.
+        let why = match Self::load_on(runtime, pack, place, wanted, true) {
+            Ok(mut model) => match model.record() {
+                Ok(()) => return Ok(model),
+                Err(e) => e.to_string(),
+            },
+            Err(e) => e.to_string(),
+        };
+        let model = Self::load_on(runtime, pack, place, wanted, false)?;
+        tracing::warn!("CUDA graphs cannot be used, decoding goes on without them: {why}");
+        Ok(model)
+    }
+
+    fn load_on(
+        runtime: &Arc<Runtime>,
+        pack: &Pack,
+        place: Place,
+        wanted: &Wanted,
+        graphs: bool,
     ) -> Result<Self, EngineError> {
         let geometry = geometry(pack)?;
         let (form, element) = match place {
@@ -111,7 +137,11 @@ impl Model {
         };
         let graph = |role: &str, outputs: &[&str]| -> Result<OrtGraph, EngineError> {
             let path = pack.file(&format!("{role}_{form}"))?;
-            let graph = runtime.session(&path, place, outputs)?;
+            let graph = if graphs && role == "decoder" {
+                runtime.recording_session(&path, place, outputs)?
+            } else {
+                runtime.session(&path, place, outputs)?
+            };
             if place == Place::Cuda {
                 all_on_cuda(&graph, &path)?;
             }
@@ -204,6 +234,20 @@ impl Model {
     pub fn keep(&mut self, blocks: usize) -> Result<(), RunError> {
         self.decoder.keep(blocks)?;
         self.blocks = blocks;
+        Ok(())
+    }
+
+    /// Records steps for up to as many sequences as are decoded together.
+    pub fn record(&mut self) -> Result<(), RunError> {
+        let began = Instant::now();
+        let sizes = fixed::sizes(self.limits.sequences);
+        self.decoder.record(&sizes, self.limits.positions)?;
+        tracing::info!(
+            "recorded steps of {} sizes for up to {} sequences in {:.1} s",
+            sizes.len(),
+            self.limits.sequences,
+            began.elapsed().as_secs_f64()
+        );
         Ok(())
     }
 

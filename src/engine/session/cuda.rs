@@ -1,5 +1,5 @@
 //! The few calls of NVIDIA's own libraries that the runtime has no interface for: how much memory
-//! the card has and has left, its name, and zeroing of device memory.
+//! the card has and has left, its name, and zeroing and copying of device memory.
 //!
 //! The libraries are those that the runtime's CUDA provider has loaded already.
 
@@ -84,6 +84,41 @@ impl Cuda {
             }
         };
         done("cudaMemset", status)
+    }
+
+    /// Copies `bytes` bytes between the host and the device, whichever of the two addresses is the
+    /// device's, and waits for it.
+    ///
+    /// # Safety
+    /// Both addresses must be memory of at least that size which nothing else uses meanwhile.
+    pub unsafe fn copy(
+        &self,
+        to: *mut c_void,
+        from: *const c_void,
+        bytes: usize,
+    ) -> Result<(), String> {
+        type Memcpy = unsafe extern "C" fn(*mut c_void, *const c_void, usize, c_int) -> c_int;
+        type Synchronize = unsafe extern "C" fn(*mut c_void) -> c_int;
+        /// The direction is told from the addresses.
+        const DEFAULT: c_int = 4;
+        // SAFETY: the signatures are those of CUDA's runtime interface; the memory is the caller's
+        // promise. A copy to the device may return before its end: waiting for the default stream,
+        // on which it is, waits for it, and for no other work.
+        let status = unsafe {
+            let memcpy = self
+                .runtime
+                .get::<Memcpy>(b"cudaMemcpy\0")
+                .map_err(|e| e.to_string())?;
+            let synchronize = self
+                .runtime
+                .get::<Synchronize>(b"cudaStreamSynchronize\0")
+                .map_err(|e| e.to_string())?;
+            match memcpy(to, from, bytes, DEFAULT) {
+                0 => synchronize(std::ptr::null_mut()),
+                status => status,
+            }
+        };
+        done("cudaMemcpy", status)
     }
 }
 
