@@ -129,7 +129,8 @@ impl Decoder {
         let tokens = vec![0i64; size];
         let (graph, hidden) = (&mut self.graph, self.hidden);
         numbers.with(hidden, |inputs| {
-            let outputs = [("tokens", View::new(&[size as i64], &tokens))];
+            let rows = [size as i64];
+            let outputs = [("tokens", View::new(&rows, &tokens))];
             graph.record(size, inputs, &[METADATA], &outputs)
         })
     }

@@ -116,6 +116,8 @@ impl Model {
                 Ok(()) => return Ok(model),
                 Err(e) => e.to_string(),
             },
+            // No other way of running steps would help.
+            Err(e @ EngineError::Config { .. }) => return Err(e),
             Err(e) => e.to_string(),
         };
         let model = Self::load_on(runtime, pack, place, wanted, false)?;
@@ -316,24 +318,14 @@ impl Model {
         let views = preprocess::prepare(image, mode, &self.geometry);
         let prompt = self.tokenizer.prompt(prompt, &views);
         let rows = self.rows(&[&views])?;
-        let rows = rows.into_iter().next().ok_or_else(no_views)?;
+        let rows = rows.into_iter().next();
+        let rows = rows.ok_or_else(|| RunError("a page gave no image rows".into()))?;
         Ok((views, prompt, rows))
     }
 
     /// The projected rows of each page: its tiles in row order, then its global view.
     pub fn rows(&mut self, pages: &[&Views]) -> Result<Vec<Rows>, RunError> {
-        let views: Vec<_> = pages
-            .iter()
-            .flat_map(|page| page.tiles.iter().chain([&page.global]))
-            .collect();
-        let mut rows = self.vision.project(&views)?.into_iter();
-        pages
-            .iter()
-            .map(|page| {
-                let own = rows.by_ref().take(page.tiles.len() + 1).collect();
-                Rows::join(own).ok_or_else(no_views)
-            })
-            .collect()
+        self.vision.pages(pages)
     }
 
     /// Computes `requests` together until all have ended; `watch` sees each step and what came of
@@ -389,10 +381,6 @@ impl Model {
         }
         Ok(())
     }
-}
-
-fn no_views() -> RunError {
-    RunError("a page gave no image rows".into())
 }
 
 fn side_area(view: &preprocess::View) -> usize {

@@ -39,9 +39,9 @@ pub(super) struct Recorded {
 }
 
 /// A tensor that keeps its place.
-struct Fixed {
-    name: String,
-    tensor: DynTensor,
+pub(super) struct Fixed {
+    pub name: String,
+    pub tensor: DynTensor,
     shape: Vec<i64>,
     element: TensorElementType,
     bytes: usize,
@@ -73,8 +73,7 @@ impl Recorded {
                 binding.bind_input(*name, &tensor).map_err(failed)?;
                 continue;
             }
-            let mut fixed = Fixed::like(allocator, name, view).map_err(failed)?;
-            fixed.fill(view, cuda)?;
+            let fixed = Fixed::filled(allocator, name, view, cuda)?;
             binding.bind_input(*name, &fixed.tensor).map_err(failed)?;
             inputs.push(fixed);
         }
@@ -168,6 +167,18 @@ impl Copied {
 }
 
 impl Fixed {
+    /// A tensor like `view`.
+    pub fn filled(
+        allocator: &Allocator,
+        name: &str,
+        view: &View<'_>,
+        cuda: Option<&Cuda>,
+    ) -> Result<Self, RunError> {
+        let mut fixed = Self::like(allocator, name, view).map_err(|e| RunError(e.to_string()))?;
+        fixed.fill(view, cuda)?;
+        Ok(fixed)
+    }
+
     /// A tensor of the shape and type of `view`, its elements undefined.
     fn like(allocator: &Allocator, name: &str, view: &View<'_>) -> ort::Result<Self> {
         let element = match view.data {

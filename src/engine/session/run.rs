@@ -16,7 +16,7 @@ use ort::session::{IoBinding, OutputSelector, RunOptions, Session, SessionInputV
 use ort::value::{DynTensor, DynValue, Tensor, TensorElementType, TensorRef};
 
 use super::cuda::Cuda;
-use super::replay::{Plan, Recorded, ordinary};
+use super::replay::{Fixed, Plan, Recorded, ordinary};
 use super::{Data, ElementType, Graph, Resident, RunError, View};
 
 /// Bytes of inputs above which a run on the CPU gives its memory back. The runtime keeps what its
@@ -35,6 +35,8 @@ pub struct OrtGraph {
     graphs: bool,
     bound: Option<Bound>,
     recorded: BTreeMap<usize, Recorded>,
+    /// Inputs on the device that many runs share.
+    held: BTreeMap<usize, Vec<Fixed>>,
     /// Number of the next CUDA graph; none comes twice, for the session keeps them.
     next_graph: usize,
 }
@@ -71,6 +73,7 @@ impl OrtGraph {
             graphs: false,
             bound: None,
             recorded: BTreeMap::new(),
+            held: BTreeMap::new(),
             next_graph: 1,
         }
     }
@@ -113,13 +116,19 @@ impl OrtGraph {
         Ok(nodes)
     }
 
+    /// Runs on `inputs` and those held as `set`.
     fn run_lent(
         &mut self,
+        set: Option<usize>,
         inputs: &[(&str, View<'_>)],
         names: &[&str],
         take: &mut dyn FnMut(&[View<'_>]),
     ) -> ort::Result<()> {
+        let held = set.and_then(|set| self.held.get(&set));
         let mut values: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
+        for fixed in held.into_iter().flatten() {
+            values.push((&fixed.name, (&fixed.tensor).into()));
+        }
         for (name, view) in inputs {
             values.push((name, lent(view)?));
         }
@@ -160,11 +169,36 @@ impl Graph for OrtGraph {
             outputs
         };
         let ran = match &mut self.bound {
-            None => self.run_lent(inputs, names, take),
+            None => self.run_lent(None, inputs, names, take),
             Some(bound) => bound.run(&mut self.session, self.graphs, inputs, names, take),
         };
         self.outputs = loaded;
         ran.map_err(|e| RunError(e.to_string()))
+    }
+
+    fn hold(&mut self, set: usize, inputs: &[(&str, View<'_>)]) -> Result<bool, RunError> {
+        // On the CPU a run borrows them where they are.
+        let Some(cuda) = self.cuda.as_deref() else {
+            return Ok(false);
+        };
+        let allocator = allocator(&self.session, Some(cuda))?;
+        let held = inputs
+            .iter()
+            .map(|(name, view)| Fixed::filled(&allocator, name, view, Some(cuda)))
+            .collect::<Result<_, _>>()?;
+        self.held.insert(set, held);
+        Ok(true)
+    }
+
+    fn run_with(
+        &mut self,
+        set: usize,
+        inputs: &[(&str, View<'_>)],
+        outputs: &[&str],
+        take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError> {
+        self.run_lent(Some(set), inputs, outputs, take)
+            .map_err(|e| RunError(e.to_string()))
     }
 
     fn keep(&mut self, residents: &[Resident]) -> Result<(), RunError> {
@@ -285,7 +319,7 @@ impl Bound {
         }
         let names: Vec<&str> = names
             .iter()
-            .filter(|n| !self.residents.iter().any(|kept| kept.output == *n))
+            .filter(|n| !self.residents.iter().any(|kept| kept.output == **n))
             .copied()
             .collect();
         if self.fetched != names {

@@ -140,6 +140,23 @@ pub trait Graph: Send {
         take: &mut dyn FnMut(&[View<'_>]),
     ) -> Result<(), RunError>;
 
+    /// Keeps inputs that many runs share on the device, as `set`, for [`Graph::run_with`]. False
+    /// where that would win nothing.
+    fn hold(&mut self, _set: usize, _inputs: &[(&str, View<'_>)]) -> Result<bool, RunError> {
+        Ok(false)
+    }
+
+    /// [`Graph::run`] with the inputs held as `set` beside `inputs`.
+    fn run_with(
+        &mut self,
+        set: usize,
+        _inputs: &[(&str, View<'_>)],
+        _outputs: &[&str],
+        _take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError> {
+        Err(RunError(format!("this graph holds no inputs {set}")))
+    }
+
     /// Gives the graph its resident tensors, in place of any that it has. Recorded runs are
     /// forgotten.
     fn keep(&mut self, residents: &[Resident]) -> Result<(), RunError> {
