@@ -202,7 +202,7 @@ impl Graph {
     }
 
     /// The weight of a product, turned for `MatMul`.
-    fn factor(
+    pub fn factor(
         &mut self,
         plan: &mut Plan,
         name: &str,

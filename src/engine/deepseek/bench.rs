@@ -140,7 +140,8 @@ fn experts(
         }
         for scores in routed {
             let mut seen = vec![false; count];
-            for token in scores.chunks_exact(count) {
+            // Behind the experts that are chosen from there may be some that always are.
+            for token in scores.chunks_exact(scores.len() / sequences) {
                 let mut order: Vec<usize> = (0..count).collect();
                 order.sort_by(|&a, &b| token[b].total_cmp(&token[a]));
                 order[..chosen.min(count)]
