@@ -34,6 +34,8 @@ pub struct Decoder {
     routers: Vec<String>,
     /// Steps of fixed size that the graph has recorded, ascending.
     recorded: Vec<Fixed>,
+    /// Steps are repeated from records where that can be.
+    repeats: bool,
     /// Steps that were repeated from a record.
     replayed: u64,
 }
@@ -56,6 +58,7 @@ impl Decoder {
             head_dim: geometry.head_dim,
             block_tokens: geometry.block_tokens,
             recorded: Vec::new(),
+            repeats: true,
             replayed: 0,
         }
     }
@@ -135,6 +138,11 @@ impl Decoder {
         })
     }
 
+    /// Lets steps be repeated from records, or runs every one anew: for comparisons.
+    pub fn set_repeats(&mut self, repeats: bool) {
+        self.repeats = repeats;
+    }
+
     /// How many steps of fixed size are recorded.
     pub fn records(&self) -> usize {
         self.recorded.len()
@@ -177,7 +185,10 @@ impl Decoder {
         rows: &dyn Fn(Key) -> Option<&'r Rows>,
         logits: bool,
     ) -> Result<Chosen, RunError> {
-        if !logits && let Some(repeated) = self.repeat(step) {
+        if self.repeats
+            && !logits
+            && let Some(repeated) = self.repeat(step)
+        {
             let chosen = repeated?;
             check(&chosen, step)?;
             return Ok(chosen);
