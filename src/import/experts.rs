@@ -79,7 +79,7 @@ fn gate(
     }
     let all = [(count + parts) as i64];
     let of_each = |routed: f32, shared: f32| -> Vec<f32> {
-        let part = |value, times| std::iter::repeat_n(value, times as usize);
+        let part = |value: f32, times: u64| std::iter::repeat_n(value, times as usize);
         part(routed, count).chain(part(shared, parts)).collect()
     };
     let left_out = g.floats32(&all, &of_each(0.0, NO_SHARE));

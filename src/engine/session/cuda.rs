@@ -87,7 +87,7 @@ impl Cuda {
     }
 
     /// Copies `bytes` bytes between the host and the device, whichever of the two addresses is the
-    /// device's, and waits for it.
+    /// device's. A copy to the device may not have ended when this returns; see [`Self::settle`].
     ///
     /// # Safety
     /// Both addresses must be memory of at least that size which nothing else uses meanwhile.
@@ -98,27 +98,33 @@ impl Cuda {
         bytes: usize,
     ) -> Result<(), String> {
         type Memcpy = unsafe extern "C" fn(*mut c_void, *const c_void, usize, c_int) -> c_int;
-        type Synchronize = unsafe extern "C" fn(*mut c_void) -> c_int;
         /// The direction is told from the addresses.
         const DEFAULT: c_int = 4;
-        // SAFETY: the signatures are those of CUDA's runtime interface; the memory is the caller's
-        // promise. A copy to the device may return before its end: waiting for the default stream,
-        // on which it is, waits for it, and for no other work.
+        // SAFETY: the signature is that of CUDA's runtime interface; the memory is the caller's
+        // promise. The host's memory is read or written to before the call returns.
         let status = unsafe {
             let memcpy = self
                 .runtime
                 .get::<Memcpy>(b"cudaMemcpy\0")
                 .map_err(|e| e.to_string())?;
+            memcpy(to, from, bytes, DEFAULT)
+        };
+        done("cudaMemcpy", status)
+    }
+
+    /// Waits for all copies of the calling thread, and for no other work of the device: copies are
+    /// on the default stream, which the runtime's own streams do not wait for.
+    pub fn settle(&self) -> Result<(), String> {
+        type Synchronize = unsafe extern "C" fn(*mut c_void) -> c_int;
+        // SAFETY: the signature is that of CUDA's runtime interface; null is the default stream.
+        let status = unsafe {
             let synchronize = self
                 .runtime
                 .get::<Synchronize>(b"cudaStreamSynchronize\0")
                 .map_err(|e| e.to_string())?;
-            match memcpy(to, from, bytes, DEFAULT) {
-                0 => synchronize(std::ptr::null_mut()),
-                status => status,
-            }
+            synchronize(std::ptr::null_mut())
         };
-        done("cudaMemcpy", status)
+        done("cudaStreamSynchronize", status)
     }
 }
 

@@ -120,8 +120,10 @@ impl Recorded {
                 fixed.ok_or_else(|| RunError(format!("\"{name}\" of this run cannot change")))?;
             fixed.fill(view, cuda)?;
         }
-        let failed = |e: ort::Error| RunError(e.to_string());
-        self.run(session).map_err(failed)?;
+        if let Some(cuda) = cuda {
+            cuda.settle().map_err(RunError)?;
+        }
+        self.run(session).map_err(|e| RunError(e.to_string()))?;
         let outputs = self.outputs.iter();
         let copies: Vec<Copied> = outputs
             .map(|fixed| fixed.fetched(cuda))
@@ -176,6 +178,9 @@ impl Fixed {
     ) -> Result<Self, RunError> {
         let mut fixed = Self::like(allocator, name, view).map_err(|e| RunError(e.to_string()))?;
         fixed.fill(view, cuda)?;
+        if let Some(cuda) = cuda {
+            cuda.settle().map_err(RunError)?;
+        }
         Ok(fixed)
     }
 
@@ -197,6 +202,7 @@ impl Fixed {
         })
     }
 
+    /// Takes over the elements of `view`; on the device they are there once it has settled.
     fn fill(&mut self, view: &View<'_>, cuda: Option<&Cuda>) -> Result<(), RunError> {
         let (from, bytes) = view.memory();
         if view.shape != self.shape || bytes != self.bytes {
