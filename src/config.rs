@@ -289,6 +289,8 @@ pub struct DeepSeek {
     pub sequences: usize,
     /// Tokens of one step at most, though never fewer than pages; 0: 8192 on CUDA, 256 on the CPU.
     pub step_tokens: usize,
+    /// Decoding steps on CUDA are recorded once and repeated (CUDA graphs).
+    pub cuda_graphs: bool,
 }
 
 impl Default for DeepSeek {
@@ -301,6 +303,7 @@ impl Default for DeepSeek {
             cache_tokens: 16_384,
             sequences: 64,
             step_tokens: 0,
+            cuda_graphs: true,
         }
     }
 }

@@ -342,6 +342,69 @@ fn pages_in_company_give_the_tokens_that_they_give_alone() {
     }
 }
 
+/// Cards that enter one after the other and end at different steps, with steps of fixed size that
+/// most of their steps fit into.
+#[test]
+fn steps_that_are_repeated_from_records_give_the_tokens_of_others() {
+    let _turn = turn();
+    let mut config = config("tiny-reader", 16_384);
+    config.deepseek.sequences = 7;
+    let lib = config.folders.data.join("lib");
+    let mut model = Model::load(&lib, MODELS.path(), &config).unwrap().0;
+    let (mut requests, mut rows) = (Vec::new(), BTreeMap::new());
+    for card in 0..9 {
+        let image = image("tiny-reader", &format!("cards/card{card:02}.png"));
+        let (request, own) = page(&mut model, card, &image, Some(Rule::PUBLISHED), 320);
+        requests.push(request);
+        rows.insert(card, own);
+    }
+    let outputs = |model: &mut Model| -> BTreeMap<Key, Vec<u32>> {
+        let ended = model.generate(requests.clone(), &rows, false, &mut |_, _| {});
+        ended
+            .unwrap()
+            .into_iter()
+            .map(|f| (f.key, f.output))
+            .collect()
+    };
+    let ordinary = outputs(&mut model);
+    assert_eq!(model.decoder.replayed(), 0);
+    model.record().unwrap();
+    // 1, 2, 4 and 7 sequences.
+    assert_eq!(model.decoder.records(), 4);
+    let repeated = outputs(&mut model);
+    let reference = Reference::of("tiny-reader");
+    for (card, output) in &ordinary {
+        // Another number of rows may round otherwise; where that may show, the margins tell.
+        let sure = reference.tokens(&format!("card{card:02}"), "").1;
+        assert_eq!(output[..sure], repeated[card][..sure], "card {card}");
+    }
+    let longest = ordinary.values().map(Vec::len).max().unwrap() as u64;
+    assert!(model.decoder.replayed() > longest / 2, "hardly any");
+    // A new cache has no records.
+    model.keep(64).unwrap();
+    assert_eq!(model.decoder.records(), 0);
+}
+
+#[test]
+fn pages_are_seen_while_others_are_decoded() {
+    let _turn = turn();
+    let mut config = config("tiny-reader", 16_384);
+    config.deepseek.sequences = 20;
+    let mut reader = reader(&config);
+    reader.see_beside(true);
+    // The vision model takes few views at a time, so that most pages come while others decode.
+    let pixels = reader.model().vision.pixels();
+    let pages = || cards().into_iter().chain(cards());
+    let pages = pages().map(|i| (i, Cancel::default())).collect();
+    let answers = read(&mut reader, pages);
+    let number = |(i, answer)| (i % 12, answer);
+    assert_read(answers.iter().enumerate().map(number));
+    // It is back where it belongs.
+    assert_eq!(reader.model().vision.pixels(), pixels);
+    let again = read(&mut reader, vec![(cards().remove(0), Cancel::default())]);
+    assert_read(again.iter().enumerate());
+}
+
 /// Has `reader` read all pages that stand in its queue together; answers in the order of `pages`.
 fn read(reader: &mut DeepSeek, pages: Vec<(PageImage, Cancel)>) -> Vec<Result<Reading, ReadError>> {
     let (tasks, queue) = unbounded();

@@ -99,6 +99,58 @@ fn a_resident_tensor_stays_from_run_to_run_and_begins_at_zero() {
 }
 
 #[test]
+fn a_recorded_run_is_repeated_with_what_changed_and_shares_the_residents() {
+    let mut graph = cache();
+    let resident = Resident {
+        input: "cache".into(),
+        output: "cache_out".into(),
+        element: ElementType::F32,
+        shape: vec![4, 3],
+    };
+    graph.keep(&[resident.clone()]).unwrap();
+    let sums = |graph: &mut OrtGraph, id: usize, changed: &[(&str, View<'_>)]| {
+        let mut sums = Vec::new();
+        graph
+            .replay(id, changed, &mut |found| {
+                assert_eq!(found[0].shape, [3]);
+                sums = found[0].f32().to_vec();
+            })
+            .map(|()| sums)
+    };
+    assert!(sums(&mut graph, 1, &[]).is_err(), "nothing is recorded");
+    let (one, two) = ([1i64, 1], [2i64, 1]);
+    let (first, rows) = ([0i64, 1], [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let output = [("sum", View::new(&[3], &[0.0f32; 3]))];
+    let places = ("places", View::new(&one, &first[..1]));
+    let row = ("rows", View::new(&[1, 3], &rows[..3]));
+    graph.record(1, &[places, row], &[], &output).unwrap();
+    let places = ("places", View::new(&two, &first));
+    let both = ("rows", View::new(&[2, 3], &rows));
+    graph
+        .record(2, &[places, both], &["places"], &output)
+        .unwrap();
+    assert_eq!(sums(&mut graph, 2, &[]).unwrap(), [5.0, 7.0, 9.0]);
+    // Another row goes to another place of the same cache; what did not change is as it was.
+    let third = [2i64];
+    let places = ("places", View::new(&one, &third));
+    assert_eq!(sums(&mut graph, 1, &[places]).unwrap(), [6.0, 9.0, 12.0]);
+    let row = ("rows", View::new(&[1, 3], &[0.0f32; 3]));
+    assert_eq!(sums(&mut graph, 1, &[row]).unwrap(), [5.0, 7.0, 9.0]);
+    // An ordinary run between two of them sees the same cache.
+    let found = add(&mut graph, 3, [1.0, 1.0, 1.0], &[]);
+    assert_eq!(found, [[6.0, 8.0, 10.0]]);
+    assert_eq!(sums(&mut graph, 1, &[]).unwrap(), [6.0, 8.0, 10.0]);
+
+    let other = ("rows", View::new(&[2, 3], &rows));
+    assert!(sums(&mut graph, 1, &[other]).is_err(), "another shape");
+    let places = ("places", View::new(&two, &first));
+    assert!(sums(&mut graph, 2, &[places]).is_err(), "on the host");
+    // A new cache forgets them.
+    graph.keep(&[resident]).unwrap();
+    assert!(sums(&mut graph, 1, &[]).is_err());
+}
+
+#[test]
 fn a_resident_tensor_that_the_graph_does_not_have_is_an_error() {
     let mut graph = cache();
     let mut resident = Resident {

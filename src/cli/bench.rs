@@ -82,11 +82,12 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     let failed = |e: RunError| Failure::machine(e);
     let model = reader.model();
     println!(
-        "{}: {} on {}, cache of {} tokens, loaded in {:.1} s",
+        "{}: {} on {}, cache of {} tokens, steps of {} sizes recorded, loaded in {:.1} s",
         a.model,
         crate::pack::DEEPSEEK_OCR,
         model.device,
         model.cache_tokens(),
+        model.decoder.records(),
         began.elapsed().as_secs_f64()
     );
     println!("\ndecoding, {context} tokens of context, {steps} steps, varied tokens");
@@ -104,6 +105,15 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
             found.tokens_per_second(),
             found.prefill_tokens_per_second
         );
+    }
+    // Steps of a recorded size, and of one that is filled up to it.
+    for sequences in [32, 30].into_iter().filter(|&n| n <= most) {
+        if let Some(alike) = bench::agreement(model, sequences, context, steps).map_err(failed)? {
+            println!(
+                "  {sequences} sequences: {:.2} % of the tokens are those of steps without CUDA graphs",
+                100.0 * alike
+            );
+        }
     }
     println!("\nvision");
     let (base, tile) = (model.geometry.base_side, model.geometry.tile_side);

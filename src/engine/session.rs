@@ -1,10 +1,11 @@
-//! ONNX Runtime: this file and `session/run.rs` are the only ones that name `ort`. Loads the
+//! ONNX Runtime: this file and those in `session/` are the only ones that name `ort`. Loads the
 //! library once, chooses the device, runs graphs on named tensors.
 //!
 //! Engines see none of this: they know [`Graph`].
 
 mod arena;
 mod cuda;
+mod replay;
 mod run;
 mod tensor;
 
@@ -181,12 +182,33 @@ impl Runtime {
         place: Place,
         outputs: &[&str],
     ) -> Result<OrtGraph, EngineError> {
+        self.load_graph(model, place, outputs, false)
+    }
+
+    /// The same of a session on CUDA whose runs can be recorded ([`Graph::record`]); on the CPU
+    /// every session's can.
+    pub fn recording_session(
+        &self,
+        model: &Path,
+        place: Place,
+        outputs: &[&str],
+    ) -> Result<OrtGraph, EngineError> {
+        self.load_graph(model, place, outputs, place == Place::Cuda)
+    }
+
+    fn load_graph(
+        &self,
+        model: &Path,
+        place: Place,
+        outputs: &[&str],
+        graphs: bool,
+    ) -> Result<OrtGraph, EngineError> {
         let machine = |why: String| EngineError::Machine {
             what: format!("cannot load {}", model.display()),
             why,
         };
         let session = self
-            .build(model, place, false)
+            .build(model, place, false, graphs)
             .map_err(|e| machine(e.to_string()))?;
         let all: Vec<String> = session
             .outputs()
@@ -208,13 +230,14 @@ impl Runtime {
             Place::Cpu => None,
             Place::Cuda => self.cuda.clone(),
         };
-        Ok(OrtGraph::new(session, outputs, cuda))
+        let graph = OrtGraph::new(session, outputs, cuda);
+        Ok(if graphs { graph.with_graphs() } else { graph })
     }
 
     /// Loads a model that runs on the calling thread alone, on the CPU; for runs side by side.
     pub fn single_threaded(&self, model: &Path) -> Result<OrtGraph, EngineError> {
         let session = self
-            .build(model, Place::Cpu, true)
+            .build(model, Place::Cpu, true, false)
             .map_err(|e| EngineError::Machine {
                 what: format!("cannot load {}", model.display()),
                 why: e.to_string(),
@@ -227,7 +250,13 @@ impl Runtime {
         Ok(OrtGraph::new(session, outputs, None))
     }
 
-    fn build(&self, model: &Path, place: Place, single: bool) -> ort::Result<Session> {
+    fn build(
+        &self,
+        model: &Path,
+        place: Place,
+        single: bool,
+        graphs: bool,
+    ) -> ort::Result<Session> {
         let mut builder = Session::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             // Memory of a shape once met would be kept for every width of line: pages would add up.
@@ -243,6 +272,7 @@ impl Runtime {
             builder = builder.with_env_allocators()?;
         } else {
             let cuda = ort::ep::CUDA::default()
+                .with_cuda_graph(graphs)
                 .with_conv_algorithm_search(ort::ep::cuda::ConvAlgorithmSearch::Heuristic)
                 .with_arena_extend_strategy(ort::ep::ArenaExtendStrategy::SameAsRequested);
             builder = builder.with_execution_providers([cuda.build().error_on_failure()])?;

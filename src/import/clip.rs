@@ -10,7 +10,7 @@ use super::error::ImportError;
 use super::graph::{DType, Graph, Value};
 use super::nodes::{Norm, Size};
 use super::plan::Plan;
-use super::relative::{Heads, attention, split};
+use super::relative::{Heads, attention, query_key_value};
 use super::stream::Stream;
 
 /// Of every `LayerNorm` (`vit_model_cfg`).
@@ -68,10 +68,10 @@ fn block(
     };
     let part = |part: &str| format!("{name}.{part}");
     let x = stream.norm(g, plan, &norm(part("layer_norm1"), width))?;
-    let x = g.linear(plan, x, &part("self_attn.qkv_proj"), width, 3 * width)?;
-    let qkv = split(g, x);
+    let (qkv, lacks) = query_key_value(g, plan, x, &part("self_attn.qkv_proj"), width)?;
     let x = attention(g, heads, qkv);
-    stream.add_linear(g, plan, x, &part("self_attn.out_proj"), [width, width])?;
+    let projection = part("self_attn.out_proj");
+    stream.add_linear(g, plan, x, &projection, [width, width], Some(lacks))?;
 
     let x = stream.norm(g, plan, &norm(part("layer_norm2"), width))?;
     let first = part("mlp.fc1");
@@ -81,7 +81,7 @@ fn block(
     let x = g.add(x, bias);
     let x = g.quick_gelu(x, QUICK_GELU);
     let x = g.rounded(x);
-    stream.add_linear(g, plan, x, &part("mlp.fc2"), [inner, width])
+    stream.add_linear(g, plan, x, &part("mlp.fc2"), [inner, width], None)
 }
 
 fn norm(name: String, width: u64) -> Norm {

@@ -14,6 +14,7 @@
 use super::attention::Places;
 use super::config::Language;
 use super::error::ImportError;
+use super::experts::{experts, gated_mlp};
 use super::graph::{DType, Dim, Graph, Value};
 use super::plan::{Part, Plan};
 
@@ -320,109 +321,6 @@ fn rotary_tables(model: &Language) -> (Vec<f32>, Vec<f32>) {
             (cos as f32, sin as f32)
         })
         .unzip()
-}
-
-/// `down(silu(gate(x)) * up(x))`
-fn gated_mlp(
-    g: &mut Graph,
-    plan: &mut Plan,
-    name: &str,
-    hidden: u64,
-    width: u64,
-    x: Value,
-) -> Result<Value, ImportError> {
-    let gate = g.product(plan, x, &format!("{name}.gate_proj"), &[width, hidden])?;
-    let up = g.product(plan, x, &format!("{name}.up_proj"), &[width, hidden])?;
-    // With alpha 1 this is silu, in one node on both devices.
-    let gate = g.widened(gate);
-    let gate = g.quick_gelu(gate, 1.0);
-    let gate = g.rounded(gate);
-    let x = g.mul(gate, up);
-    g.product(plan, x, &format!("{name}.down_proj"), &[hidden, width])
-}
-
-/// What the gate says of each expert, before the softmax; an output, too, for measurements. The
-/// published gate computes in 32 bits (`MoEGate`), and so does this, from an `x` in 32 bits. `MoE`
-/// takes it in the graph's type: as logarithms of shares the numbers of the best experts are near 0,
-/// where bfloat16 is finest.
-fn gate(
-    g: &mut Graph,
-    plan: &mut Plan,
-    name: &str,
-    weight: &[u64],
-    layer: u64,
-    x: Value,
-) -> Result<Value, ImportError> {
-    let scores = g.product_in_32_bits(plan, x, &format!("{name}.gate"), weight)?;
-    let shape = [Dim::Free("tokens"), Dim::Fixed(weight[0])];
-    g.output(&format!("router.{layer}"), scores, DType::F32, &shape);
-    if g.compute() == DType::F32 {
-        return Ok(scores);
-    }
-    let shares = g.node("LogSoftmax", &[scores]).int("axis", -1).one();
-    Ok(g.cast(shares, g.compute()))
-}
-
-/// The chosen experts' outputs, weighted by the gate, and the shared experts'; `x` and their sum are
-/// in 32 bits.
-fn experts(
-    g: &mut Graph,
-    plan: &mut Plan,
-    model: &Language,
-    layer: u64,
-    x: Value,
-) -> Result<Value, ImportError> {
-    let name = format!("model.layers.{layer}.mlp");
-    let (hidden, width, count) = (model.hidden, model.expert_width, model.experts);
-    let part = |expert: u64, what: &str, shape: &[u64]| {
-        Part::whole(format!("{name}.experts.{expert}.{what}.weight"), shape)
-    };
-    let pairs = (0..count)
-        .map(|e| {
-            let shape = [width, hidden];
-            (part(e, "gate_proj", &shape), part(e, "up_proj", &shape))
-        })
-        .collect();
-    let gate_up = plan.interleaved(
-        &format!("{name}.experts.gate_up_proj"),
-        pairs,
-        &[count, 2 * width, hidden],
-    )?;
-    let down = (0..count)
-        .map(|e| part(e, "down_proj", &[hidden, width]))
-        .collect();
-    let down = plan.stacked(
-        &format!("{name}.experts.down_proj"),
-        down,
-        &[count, hidden, width],
-    )?;
-    let [gate_up, down] = [gate_up, down].map(|w| g.weight(&w));
-    let router = g.within("gate", |g| gate(g, plan, &name, &[count, hidden], layer, x))?;
-    let x = g.rounded(x);
-    // swiglu with these numbers is silu(gate) * up; fusion 1: rows of gate and up in turn.
-    let mut chosen = g
-        .contrib("MoE", &[x, router, gate_up, Value::NONE, down])
-        .int("k", model.experts_per_token as i64)
-        .text("activation_type", "swiglu")
-        .int("swiglu_fusion", 1)
-        .float("activation_alpha", 1.0)
-        .float("activation_beta", 0.0)
-        .int("normalize_routing_weights", model.normalise_weights.into())
-        .one();
-    chosen = g.widened(chosen);
-    if model.routed_scale != 1.0 && !model.normalise_weights {
-        let scale = g.floats32(&[], &[model.routed_scale]);
-        chosen = g.mul(chosen, scale);
-    }
-    if model.shared_width == 0 {
-        return Ok(chosen);
-    }
-    let shared = format!("{name}.shared_experts");
-    let shared = g.within("shared", |g| {
-        gated_mlp(g, plan, &shared, hidden, model.shared_width, x)
-    })?;
-    let shared = g.widened(shared);
-    Ok(g.add(chosen, shared))
 }
 
 /// The next tokens of the rows that the host asks for, after its bans.

@@ -16,6 +16,7 @@ mod clip;
 pub mod config;
 pub mod decoder;
 pub mod error;
+mod experts;
 pub mod graph;
 mod keys;
 mod nodes;

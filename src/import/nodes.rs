@@ -128,20 +128,6 @@ impl Graph {
         self.node("Slice", &[value, at[0], at[1], at[2]]).one()
     }
 
-    /// A linear layer, `y = x W^T + b`: `[.., inputs]` to `[.., outputs]`.
-    pub fn linear(
-        &mut self,
-        plan: &mut Plan,
-        x: Value,
-        name: &str,
-        inputs: u64,
-        outputs: u64,
-    ) -> Result<Value, ImportError> {
-        let product = self.product(plan, x, name, &[outputs, inputs])?;
-        let bias = self.weight(&plan.tensor(&format!("{name}.bias"), &[outputs])?);
-        Ok(self.add(product, bias))
-    }
-
     /// A linear layer without its bias, or a convolution on what one step of its kernel sees: the
     /// weight is `[outputs, ..]`, and `x` ends with as many elements as one output of it has.
     pub fn product(
@@ -202,7 +188,7 @@ impl Graph {
     }
 
     /// The weight of a product, turned for `MatMul`.
-    fn factor(
+    pub fn factor(
         &mut self,
         plan: &mut Plan,
         name: &str,

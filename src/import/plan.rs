@@ -19,21 +19,20 @@ use super::shards::{Shards, Source, Tensor};
 /// Places in the data file are multiples of this: a page, so that files can be mapped.
 pub const ALIGNMENT: u64 = 4096;
 
-/// Rows (of the first dimension) of a checkpoint's tensor, whose whole shape is `shape`.
+/// Rows (of the first dimension) of a checkpoint's tensor, whose whole shape is `shape`, and of these
+/// rows some columns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Part {
     pub name: String,
     pub shape: Vec<u64>,
     pub rows: Range<u64>,
+    /// All but those of [`Self::columns`] have every column.
+    pub columns: Range<u64>,
 }
 
 impl Part {
     pub fn whole(name: impl Into<String>, shape: &[u64]) -> Self {
-        Self {
-            name: name.into(),
-            shape: shape.to_vec(),
-            rows: 0..shape.first().copied().unwrap_or(1),
-        }
+        Self::rows(name, shape, 0..shape.first().copied().unwrap_or(1))
     }
 
     pub fn rows(name: impl Into<String>, shape: &[u64], rows: Range<u64>) -> Self {
@@ -41,18 +40,42 @@ impl Part {
             name: name.into(),
             shape: shape.to_vec(),
             rows,
+            columns: 0..width(shape),
         }
     }
 
-    /// Elements of one row.
+    /// Some columns of every row; for [`Plan::stacked`] alone.
+    pub fn columns(name: impl Into<String>, shape: &[u64], columns: Range<u64>) -> Self {
+        Self {
+            columns,
+            ..Self::whole(name, shape)
+        }
+    }
+
+    /// Elements of one row of the tensor.
     pub fn width(&self) -> u64 {
-        self.shape.iter().skip(1).product()
+        width(&self.shape)
+    }
+
+    /// Elements of all rows and columns of this part.
+    pub fn elements(&self) -> u64 {
+        self.count() * (self.columns.end - self.columns.start)
+    }
+
+    /// Whether each of its rows is a whole row of the tensor.
+    pub fn has_whole_rows(&self) -> bool {
+        self.columns == (0..self.width())
     }
 
     /// Number of rows.
     pub fn count(&self) -> u64 {
         self.rows.end - self.rows.start
     }
+}
+
+/// Elements of one row of a tensor of this shape.
+fn width(shape: &[u64]) -> u64 {
+    shape.iter().skip(1).product()
 }
 
 /// How a stored tensor is made of parts.
@@ -198,7 +221,8 @@ impl Plan {
         for part in layout.parts() {
             self.ask(&part.name, &part.shape)?;
             debug_assert!(part.rows.end <= part.shape.first().copied().unwrap_or(1));
-            elements += part.count() * part.width();
+            debug_assert!(part.has_whole_rows() || matches!(layout, Layout::Stacked(_)));
+            elements += part.elements();
         }
         debug_assert_eq!(elements, seen.iter().product::<u64>(), "{name}");
         let mut unique = name.to_owned();

@@ -7,8 +7,10 @@
 //! zero but at its own v and u. One product then gives the same scores, and the kernels that never
 //! hold all scores (flash attention, on CUDA and on the CPU) can be used.
 
-use super::graph::{Graph, Value};
+use super::error::ImportError;
+use super::graph::{DType, Graph, Value};
 use super::nodes::Size;
+use super::plan::{Part, Plan};
 
 /// Multiple of the head's width for which ONNX Runtime's flash attention on CUDA has kernels
 /// (`flash::is_supported` in its `flash_api.h`).
@@ -40,12 +42,38 @@ pub fn attention(g: &mut Graph, heads: Heads, [q, k, v]: [Value; 3]) -> Value {
         .one()
 }
 
-/// Query, key and value out of `[batch, tokens, 3 * heads * dim]`.
-pub fn split(g: &mut Graph, qkv: Value) -> [Value; 3] {
-    g.node("Split", &[qkv])
-        .int("axis", -1)
-        .int("num_outputs", 3)
-        .outputs()
+/// Query, key and value of `x` by the linear layer `name`, which makes all three: `[batch, tokens,
+/// width]` as `x` is. By three products, for taking one apart costs as much as adding its bias.
+///
+/// Only the query has its bias. What the key's adds to a score is the same for every key, and a
+/// softmax does not see it. The value's comes out of attention as it went in, for shares sum to 1:
+/// what is made of the result lacks it ([`Stream::add_linear`](super::stream::Stream::add_linear)).
+/// It is the other value that this returns, `[width]` in 32 bits.
+pub fn query_key_value(
+    g: &mut Graph,
+    plan: &mut Plan,
+    x: Value,
+    name: &str,
+    width: u64,
+) -> Result<([Value; 3], Value), ImportError> {
+    let rows = [0, 1, 2].map(|i| i * width..(i + 1) * width);
+    let mut products = [x; 3];
+    for (product, rows) in products.iter_mut().zip(&rows) {
+        let shape = [3 * width, width];
+        let weight = Part::rows(format!("{name}.weight"), &shape, rows.clone());
+        let weight = plan.beside(&format!("{name}.transposed"), vec![weight])?;
+        let weight = g.weight(&weight);
+        *product = g.matmul(x, weight);
+    }
+    let mut bias = |rows: &std::ops::Range<u64>| {
+        let bias = Part::rows(format!("{name}.bias"), &[3 * width], rows.clone());
+        plan.stacked(&format!("{name}.bias"), vec![bias], &[width])
+    };
+    let (of_query, of_value) = (bias(&rows[0])?, bias(&rows[2])?);
+    let [query, key, value] = products;
+    let of_query = g.weight(&of_query);
+    let query = g.add(query, of_query);
+    Ok(([query, key, value], g.weight_as(&of_value, DType::F32)))
 }
 
 /// For which kernel heads are made.

@@ -10,7 +10,7 @@ use super::error::ImportError;
 use super::graph::{DType, Graph, Value};
 use super::nodes::{Norm, Size};
 use super::plan::Plan;
-use super::relative::{Heads, Kernel, Square, split};
+use super::relative::{Heads, Kernel, Square, query_key_value};
 use super::stream::Stream;
 use super::windows::Windows;
 
@@ -147,7 +147,7 @@ impl Tower<'_> {
         let width = self.sam.width;
         let part = |part: &str| format!("{name}.{part}");
         let x = stream.norm(g, plan, &norm(&part("norm1"), width))?;
-        let x = match reach {
+        let (x, lacks) = match reach {
             Reach::View(view, vectors) => {
                 let axes = [0, 1].map(|axis| {
                     let axis = g.int(axis);
@@ -159,7 +159,8 @@ impl Tower<'_> {
                 self.windowed(g, plan, &part("attn"), x, windows, square)?
             }
         };
-        stream.add_linear(g, plan, x, &part("attn.proj"), [width, width])?;
+        let projection = part("attn.proj");
+        stream.add_linear(g, plan, x, &projection, [width, width], Some(lacks))?;
 
         let x = stream.norm(g, plan, &norm(&part("norm2"), width))?;
         let inner = self.measured.sam_mlp;
@@ -168,10 +169,10 @@ impl Tower<'_> {
         let bias = g.weight(&plan.tensor(&format!("{first}.bias"), &[inner])?);
         // Exact, by the error function.
         let x = g.contrib("BiasGelu", &[x, bias]).one();
-        stream.add_linear(g, plan, x, &part("mlp.lin2"), [inner, width])
+        stream.add_linear(g, plan, x, &part("mlp.lin2"), [inner, width], None)
     }
 
-    /// Attention before its projection.
+    /// Attention before its projection, and the vector that its result lacks.
     fn attention(
         &self,
         g: &mut Graph,
@@ -180,14 +181,13 @@ impl Tower<'_> {
         x: Value,
         square: &Square,
         [rows, columns]: [Value; 2],
-    ) -> Result<Value, ImportError> {
-        let width = self.sam.width;
-        let qkv = g.linear(plan, x, &format!("{name}.qkv"), width, 3 * width)?;
-        let qkv = split(g, qkv);
-        Ok(square.attention(g, qkv, rows, columns))
+    ) -> Result<(Value, Value), ImportError> {
+        let name = format!("{name}.qkv");
+        let (qkv, lacks) = query_key_value(g, plan, x, &name, self.sam.width)?;
+        Ok((square.attention(g, qkv, rows, columns), lacks))
     }
 
-    /// Attention within windows, before its projection.
+    /// The same within windows.
     fn windowed(
         &self,
         g: &mut Graph,
@@ -196,7 +196,7 @@ impl Tower<'_> {
         x: Value,
         windows: &Windows,
         square: &Square,
-    ) -> Result<Value, ImportError> {
+    ) -> Result<(Value, Value), ImportError> {
         let table = [
             2 * self.measured.sam_window - 1,
             self.sam.width / self.sam.heads,
@@ -207,8 +207,8 @@ impl Tower<'_> {
             axes.push(square.vectors(g, learned, 0));
         }
         let x = windows.cut(g, x);
-        let x = self.attention(g, plan, name, x, square, [axes[0], axes[1]])?;
-        Ok(windows.join(g, x))
+        let (x, lacks) = self.attention(g, plan, name, x, square, [axes[0], axes[1]])?;
+        Ok((windows.join(g, x), lacks))
     }
 
     fn windows(&self, g: &mut Graph) -> (Windows, Square) {

@@ -55,7 +55,8 @@ impl Stream {
     }
 
     /// Adds the linear layer `name` of `x`, `[batch, tokens, inputs]` in the type in which the graph
-    /// computes, to the stream.
+    /// computes, to the stream. Where each row of `x` lacks a constant vector, `lacks`, `[inputs]` in
+    /// 32 bits, the bias makes up for it; ONNX Runtime computes that once, when it loads the graph.
     pub fn add_linear(
         &mut self,
         g: &mut Graph,
@@ -63,10 +64,15 @@ impl Stream {
         x: Value,
         name: &str,
         [inputs, outputs]: [u64; 2],
+        lacks: Option<Value>,
     ) -> Result<(), ImportError> {
         let product = g.product(plan, x, name, &[outputs, inputs])?;
         let product = g.widened(product);
-        let bias = g.bias_in_32_bits(plan, name, outputs)?;
+        let mut bias = g.bias_in_32_bits(plan, name, outputs)?;
+        if let Some(lacks) = lacks {
+            let more = g.product_in_32_bits(plan, lacks, name, &[outputs, inputs])?;
+            bias = g.add(more, bias);
+        }
         self.sum(g);
         self.waiting = Some([product, bias]);
         if g.compute() == DType::F32 {
@@ -120,7 +126,9 @@ mod tests {
             epsilon: 1e-6,
         };
         let mut add = |stream: &mut Stream, g: &mut Graph, x| {
-            stream.add_linear(g, &mut plan, x, "a", [4, 4]).unwrap();
+            stream
+                .add_linear(g, &mut plan, x, "a", [4, 4], None)
+                .unwrap();
             match norm {
                 true => stream.norm(g, &mut plan, &n).unwrap(),
                 false => x,

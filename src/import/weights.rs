@@ -101,6 +101,9 @@ impl Maker<'_> {
         part: &Part,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), ImportError>,
     ) -> Result<(), ImportError> {
+        if !part.has_whole_rows() {
+            return self.columns::<N>(part, sink);
+        }
         let mut out: Vec<Element<N>> = Vec::new();
         let (mut at, end) = (part.rows.start * part.width(), part.rows.end * part.width());
         while at < end {
@@ -108,6 +111,29 @@ impl Maker<'_> {
             self.read(part, at, count, &mut out)?;
             sink(out.as_flattened())?;
             at += count;
+        }
+        Ok(())
+    }
+
+    /// A part that has some columns of its rows.
+    fn columns<const N: usize>(
+        &mut self,
+        part: &Part,
+        sink: &mut dyn FnMut(&[u8]) -> Result<(), ImportError>,
+    ) -> Result<(), ImportError> {
+        let width = part.width().max(1);
+        let columns = part.columns.start as usize..part.columns.end as usize;
+        let (mut rows, mut out): (Vec<Element<N>>, Vec<Element<N>>) = Default::default();
+        let mut row = part.rows.start;
+        while row < part.rows.end {
+            let count = (READ / width).clamp(1, part.rows.end - row);
+            self.read(part, row * width, count * width, &mut rows)?;
+            out.clear();
+            for row in rows.chunks_exact(width as usize) {
+                out.extend_from_slice(&row[columns.clone()]);
+            }
+            sink(out.as_flattened())?;
+            row += count;
         }
         Ok(())
     }
@@ -300,7 +326,8 @@ mod tests {
                 &[2, 10, 3],
             )
             .unwrap();
-            plan.stacked("kq", vec![k, last], &[7, 3]).unwrap();
+            let middle = Part::columns("k", &[5, 3], 1..3);
+            plan.stacked("kq", vec![k, last, middle], &[31]).unwrap();
             let (floats, places) = file(plan, buffer);
             let piece = |i: usize| {
                 let (at, length) = places[i];
@@ -323,7 +350,9 @@ mod tests {
             let turns: Vec<f32> = k.iter().flat_map(|k| [*k, k + 1000.0]).collect();
             let other: Vec<f32> = k.iter().flat_map(|k| [k + 1000.0, *k]).collect();
             assert_eq!(rows, [turns, other].concat());
-            let stacked: Vec<f32> = (1000..1015).chain(114..120).map(|v| v as f32).collect();
+            let columns = (1000..1015).filter(|v| (v - 1000) % 3 > 0);
+            let whole = (1000..1015).chain(114..120);
+            let stacked: Vec<f32> = whole.chain(columns).map(|v| v as f32).collect();
             assert_eq!(piece(2), stacked);
             // Between the pieces there are zeros.
             let (at, length) = places[0];

@@ -84,19 +84,7 @@ pub fn decode(
     context: usize,
     steps: usize,
 ) -> Result<Decode, RunError> {
-    let vocabulary = model.geometry.vocabulary;
-    let requests: Vec<Request> = (0..sequences as Key)
-        .map(|key| {
-            let mut numbers = Numbers::new(key + 1);
-            Request {
-                key,
-                prompt: numbers.tokens(context, vocabulary),
-                image_rows: Vec::new(),
-                settings: endless(context + steps),
-                forced: numbers.tokens(steps, vocabulary),
-            }
-        })
-        .collect();
+    let requests = forced(model.geometry.vocabulary, sequences, context, steps);
     let (mut times, mut prefill) = (Vec::new(), (0usize, 0.0f64));
     let mut last = Instant::now();
     model.generate(requests.clone(), &BTreeMap::new(), false, &mut |step, _| {
@@ -123,6 +111,49 @@ pub fn decode(
     })
 }
 
+/// Share of the tokens that the model chooses in repeated steps as it does in ordinary ones, for
+/// `sequences` sequences after `context` tokens; `None` where no steps are recorded. Where a step is
+/// filled up, other kernels may compute it, which round otherwise.
+pub fn agreement(
+    model: &mut Model,
+    sequences: usize,
+    context: usize,
+    steps: usize,
+) -> Result<Option<f64>, RunError> {
+    if model.decoder.records() == 0 {
+        return Ok(None);
+    }
+    let requests = forced(model.geometry.vocabulary, sequences, context, steps);
+    let mut chosen = |repeats: bool| -> Result<Vec<Vec<u32>>, RunError> {
+        model.decoder.set_repeats(repeats);
+        let ended = model.generate(requests.clone(), &BTreeMap::new(), false, &mut |_, _| {});
+        model.decoder.set_repeats(true);
+        let mut ended = ended?;
+        ended.sort_by_key(|f| f.key);
+        Ok(ended.into_iter().map(|f| f.chosen).collect())
+    };
+    let (ordinary, repeated) = (chosen(false)?.concat(), chosen(true)?.concat());
+    let pairs = ordinary.iter().zip(&repeated);
+    let alike = pairs.filter(|(a, b)| a == b).count();
+    Ok(Some(alike as f64 / ordinary.len().max(1) as f64))
+}
+
+/// Requests whose every token is given: `context` of the prompt and `steps` of the output.
+fn forced(vocabulary: usize, sequences: usize, context: usize, steps: usize) -> Vec<Request> {
+    (0..sequences as Key)
+        .map(|key| {
+            let mut numbers = Numbers::new(key + 1);
+            Request {
+                key,
+                prompt: numbers.tokens(context, vocabulary),
+                image_rows: Vec::new(),
+                settings: endless(context + steps),
+                forced: numbers.tokens(steps, vocabulary),
+            }
+        })
+        .collect()
+}
+
 /// Counts the experts of the steps in which all decode, in a run of its own: fetching the router's scores takes time.
 fn experts(
     model: &mut Model,
@@ -140,7 +171,8 @@ fn experts(
         }
         for scores in routed {
             let mut seen = vec![false; count];
-            for token in scores.chunks_exact(count) {
+            // Behind the experts that are chosen from there may be some that always are.
+            for token in scores.chunks_exact(scores.len() / sequences) {
                 let mut order: Vec<usize> = (0..count).collect();
                 order.sort_by(|&a, &b| token[b].total_cmp(&token[a]));
                 order[..chosen.min(count)]

@@ -1,8 +1,11 @@
 //! One step of the decoder: a plan becomes named tensors, the graph runs over its resident cache,
-//! and the chosen tokens come back.
+//! and the chosen tokens come back. Steps of one token a sequence are repeated from records where
+//! there are some ([`Decoder::record`]).
 
 use half::bf16;
 
+use super::fixed::Fixed;
+use super::numbers::{METADATA, Numbers};
 use super::schedule::{Key, Step};
 use super::vision::{Elements, Rows};
 use crate::engine::session::{ElementType, Graph, Resident, RunError, View};
@@ -29,6 +32,12 @@ pub struct Decoder {
     block_tokens: usize,
     /// Outputs with the scores by which each layer with experts chooses them.
     routers: Vec<String>,
+    /// Steps of fixed size that the graph has recorded, ascending.
+    recorded: Vec<Fixed>,
+    /// Steps are repeated from records where that can be.
+    repeats: bool,
+    /// Steps that were repeated from a record.
+    replayed: u64,
 }
 
 impl Decoder {
@@ -48,6 +57,9 @@ impl Decoder {
             heads: geometry.heads,
             head_dim: geometry.head_dim,
             block_tokens: geometry.block_tokens,
+            recorded: Vec::new(),
+            repeats: true,
+            replayed: 0,
         }
     }
 
@@ -66,8 +78,10 @@ impl Decoder {
         )
     }
 
-    /// Gives the graph a cache of `blocks` blocks, all zero, in place of any that it has.
+    /// Gives the graph a cache of `blocks` blocks, all zero, in place of any that it has. Records are
+    /// dropped.
     pub fn keep(&mut self, blocks: usize) -> Result<(), RunError> {
+        self.recorded.clear();
         let shape = [blocks, self.block_tokens, self.heads, self.head_dim].map(|d| d as i64);
         let residents: Vec<Resident> = (0..self.layers)
             .flat_map(|layer| ["key", "value"].map(|what| (what, layer)))
@@ -81,6 +95,89 @@ impl Decoder {
         self.graph.keep(&residents)
     }
 
+    /// Records steps of one token a sequence, in the given `sizes`, of sequences of `tokens` tokens at
+    /// most. The cache must be there; what it holds is not changed.
+    pub fn record(&mut self, sizes: &[usize], tokens: usize) -> Result<(), RunError> {
+        self.recorded.clear();
+        let width = tokens.div_ceil(self.block_tokens).max(1);
+        let mut recorded = Vec::with_capacity(sizes.len());
+        for &size in sizes {
+            let fixed = Fixed::new(size, width, self.block_tokens);
+            self.record_one(&fixed)?;
+            recorded.push(fixed);
+        }
+        self.recorded = recorded;
+        Ok(())
+    }
+
+    fn record_one(&mut self, fixed: &Fixed) -> Result<(), RunError> {
+        let size = fixed.size();
+        let blank = match self.element {
+            ElementType::F32 => Elements::F32(vec![0.0; self.hidden]),
+            ElementType::Bf16 => Elements::Bf16(vec![bf16::ZERO; self.hidden]),
+        };
+        let numbers = Numbers {
+            input_ids: &fixed.inputs.input_ids,
+            image_rows: &vec![-1; size],
+            images: &blank,
+            cumulative_lengths: &Vec::from_iter(0..=size as i32),
+            past_lengths: &fixed.inputs.past_lengths,
+            block_table: &fixed.inputs.block_table,
+            slot_mapping: &fixed.inputs.slot_mapping,
+            longest: fixed.longest(),
+            logit_rows: &Vec::from_iter(0..size as i64),
+            ban_rows: &fixed.inputs.ban_rows,
+            ban_values: &fixed.inputs.ban_values,
+        };
+        let tokens = vec![0i64; size];
+        let (graph, hidden) = (&mut self.graph, self.hidden);
+        numbers.with(hidden, |inputs| {
+            let rows = [size as i64];
+            let outputs = [("tokens", View::new(&rows, &tokens))];
+            graph.record(size, inputs, &[METADATA], &outputs)
+        })
+    }
+
+    /// Lets steps be repeated from records, or runs every one anew: for comparisons.
+    pub fn set_repeats(&mut self, repeats: bool) {
+        self.repeats = repeats;
+    }
+
+    /// How many steps of fixed size are recorded.
+    pub fn records(&self) -> usize {
+        self.recorded.len()
+    }
+
+    /// Steps that were repeated from a record so far.
+    pub fn replayed(&self) -> u64 {
+        self.replayed
+    }
+
+    /// What a recorded step of the same kind gives; `None` where there is none.
+    fn repeat(&mut self, step: &Step) -> Option<Result<Chosen, RunError>> {
+        let place = self
+            .recorded
+            .partition_point(|f| f.size() < step.sequences());
+        let fixed = self.recorded.get_mut(place)?;
+        if !fixed.holds(step) {
+            return None;
+        }
+        fixed.fill(step);
+        let mut chosen = Chosen::default();
+        let (graph, rows) = (&mut self.graph, step.sequences());
+        let ran = fixed.with_changed(|changed| {
+            graph.replay(fixed.size(), changed, &mut |found| {
+                let tokens = found.first().map_or(&[][..], View::i64);
+                chosen.tokens = tokens.iter().take(rows).copied().collect();
+            })
+        });
+        match &ran {
+            Ok(()) => self.replayed += 1,
+            Err(_) => fixed.forget(),
+        }
+        Some(ran.map(|()| chosen))
+    }
+
     /// Runs `step`. `rows` finds the projected rows of a sequence's page.
     pub fn run<'r>(
         &mut self,
@@ -88,6 +185,14 @@ impl Decoder {
         rows: &dyn Fn(Key) -> Option<&'r Rows>,
         logits: bool,
     ) -> Result<Chosen, RunError> {
+        if self.repeats
+            && !logits
+            && let Some(repeated) = self.repeat(step)
+        {
+            let chosen = repeated?;
+            check(&chosen, step)?;
+            return Ok(chosen);
+        }
         let outputs: &[&str] = if logits {
             &["tokens", "logits"]
         } else {
@@ -130,37 +235,21 @@ impl Decoder {
         take: &mut dyn FnMut(&[View<'_>]),
     ) -> Result<(), RunError> {
         let embeds = self.embeds(step, rows)?;
-        let length = |n: usize| [n as i64];
-        let (tokens, sequences) = (length(step.tokens()), length(step.sequences()));
-        let images = [(embeds.len()) as i64, self.hidden as i64];
-        let cumulative = length(step.cumulative_lengths.len());
-        let table = [sequences[0], step.blocks_of_longest() as i64];
-        let (wanted, bans) = (length(step.logit_rows.len()), length(step.ban_values.len()));
-        let ban_rows = [bans[0], 2];
-        let metadata = [step.longest.0 as i32, step.longest.1 as i32];
-        let inputs = [
-            ("input_ids", View::new(&tokens, &step.input_ids)),
-            ("image_rows", View::new(&tokens, &step.image_rows)),
-            (
-                "image_embeds",
-                match &embeds.elements {
-                    Elements::F32(e) => View::new(&images, e),
-                    Elements::Bf16(e) => View::new(&images, e),
-                },
-            ),
-            (
-                "cumulative_lengths",
-                View::new(&cumulative, &step.cumulative_lengths),
-            ),
-            ("past_lengths", View::new(&sequences, &step.past_lengths)),
-            ("block_table", View::new(&table, &step.block_table)),
-            ("slot_mapping", View::new(&tokens, &step.slot_mapping)),
-            ("attention_metadata", View::new(&[2], &metadata)),
-            ("logit_rows", View::new(&wanted, &step.logit_rows)),
-            ("ban_rows", View::new(&ban_rows, &step.ban_rows)),
-            ("ban_values", View::new(&bans, &step.ban_values)),
-        ];
-        self.graph.run(&inputs, outputs, take)
+        let numbers = Numbers {
+            input_ids: &step.input_ids,
+            image_rows: &step.image_rows,
+            images: &embeds.elements,
+            cumulative_lengths: &step.cumulative_lengths,
+            past_lengths: &step.past_lengths,
+            block_table: &step.block_table,
+            slot_mapping: &step.slot_mapping,
+            longest: step.longest,
+            logit_rows: &step.logit_rows,
+            ban_rows: &step.ban_rows,
+            ban_values: &step.ban_values,
+        };
+        let graph = &mut self.graph;
+        numbers.with(self.hidden, |inputs| graph.run(inputs, outputs, take))
     }
 
     /// The rows that the step names, one after the other; a row of zeros where it names none.

@@ -12,13 +12,16 @@ pub mod cache;
 pub mod decoder;
 mod detokenize;
 mod fallback;
+pub mod fixed;
 pub mod guard;
 mod ladder;
 pub mod model;
+mod numbers;
 pub mod preprocess;
 pub mod reading;
 mod resample;
 pub mod schedule;
+mod seeing;
 mod sight;
 mod threads;
 pub mod tokens;
@@ -33,14 +36,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, TryRecvError};
+use crossbeam_channel::Receiver;
 use sha2::{Digest, Sha256};
 
 use self::fallback::Fallback;
 use self::guard::Rule;
 use self::model::Model;
 use self::schedule::{Key, Request, Schedule, Settings};
-use self::sight::{Look, Sight};
+use self::sight::Look;
 use self::threads::{Prepared, Preparers};
 use self::vision::Rows;
 use super::paddle::orientation::Orientation;
@@ -58,6 +61,9 @@ const MAX_PIXELS: u64 = 8_000_000;
 /// Pages that are made ready beside those that are decoded, so that one is there when a place
 /// becomes free.
 const AHEAD: usize = 4;
+/// Sequences of a step from which on a thread of its own looks for loops while the device computes:
+/// for fewer, starting it costs more.
+const LOOKED_AT_BESIDE: usize = 16;
 /// Tokens that the made-up page of the first reading may take beyond its prompt.
 const WARM_TOKENS: usize = 4;
 /// Changes whenever the same page would be read otherwise.
@@ -111,6 +117,8 @@ pub struct DeepSeek {
     prepared: VecDeque<Prepared>,
     next: Key,
     forced: Option<Forced>,
+    /// The vision model runs beside the decoder.
+    beside: bool,
 }
 
 impl DeepSeek {
@@ -145,6 +153,8 @@ impl DeepSeek {
             Place::Cpu => 1,
             Place::Cuda => threads::MOST,
         };
+        // On the CPU both would take all cores.
+        let beside = model.place == Place::Cuda;
         Ok(Self {
             identity: Identity {
                 engine: DEEPSEEK_OCR.into(),
@@ -161,12 +171,18 @@ impl DeepSeek {
             prepared: VecDeque::new(),
             next: 0,
             forced: None,
+            beside,
         })
     }
 
     /// The model, for measurements and comparisons.
     pub fn model(&mut self) -> &mut Model {
         &mut self.model
+    }
+
+    /// Lets the vision model run beside the decoder, or between two of its steps.
+    pub fn see_beside(&mut self, beside: bool) {
+        self.beside = beside;
     }
 
     fn force(&mut self, forced: Option<Forced>) {
@@ -182,6 +198,15 @@ impl DeepSeek {
         if !self.preparers.order(key, image, mode) {
             let why = "the threads for page images have ended".into();
             self.answer(key, Err(ReadError::Machine(why)));
+        }
+    }
+
+    /// Takes pages in that wait, as long as there is room.
+    fn take_in(&mut self, tasks: &Receiver<ReadTask>) {
+        while self.pages.len() < self.capacity()
+            && let Ok(task) = tasks.try_recv()
+        {
+            self.begin(task);
         }
     }
 
@@ -220,110 +245,6 @@ impl DeepSeek {
         }
     }
 
-    /// Shows the model the pages that are ready, no more than one batch of views, and lets their
-    /// sequences enter.
-    fn see(&mut self) {
-        // With nothing to decode there is nothing to do but to wait for a page.
-        let idle = self.schedule.is_empty() && self.prepared.is_empty();
-        match self.preparers.next(idle) {
-            Some(ready) => self.prepared.push_back(ready),
-            None if idle => {
-                self.fail_all(&RunError("the threads for page images have ended".into()));
-                return;
-            }
-            None => {}
-        }
-        while self.prepared.len() < AHEAD
-            && let Some(ready) = self.preparers.next(false)
-        {
-            self.prepared.push_back(ready);
-        }
-        let room = self.model.vision.pixels();
-        let (mut batch, mut pixels) = (Vec::new(), 0);
-        while let Some((key, sight)) = self.prepared.pop_front() {
-            // Its page may have been withdrawn meanwhile.
-            let Some(page) = self.pages.get_mut(&key) else {
-                continue;
-            };
-            let (views, rotation) = match sight {
-                Ok(Sight::Page { views, rotation }) => (views, rotation),
-                Ok(Sight::Blank) => {
-                    let seconds = page.since.elapsed().as_secs_f64();
-                    let mut blank = Reading::of_blocks(Vec::new(), Rotation::None, seconds);
-                    blank.reason = Some("nothing is on the page".into());
-                    self.answer(key, Ok(blank));
-                    continue;
-                }
-                Err(why) => {
-                    self.again(key, None, format!("its image cannot be prepared: {why}"));
-                    continue;
-                }
-            };
-            page.rotation = rotation;
-            page.tiled |= !views.tiles.is_empty();
-            let more = area(&views);
-            if !batch.is_empty() && pixels + more > room {
-                let sight = Sight::Page { views, rotation };
-                self.prepared.push_front((key, Ok(sight)));
-                break;
-            }
-            pixels += more;
-            batch.push((key, views));
-        }
-        self.project(batch);
-    }
-
-    fn project(&mut self, batch: Vec<(Key, preprocess::Views)>) {
-        if batch.is_empty() {
-            return;
-        }
-        let views: Vec<_> = batch.iter().map(|(_, views)| views).collect();
-        match self.model.rows(&views) {
-            Ok(rows) => {
-                for ((key, views), rows) in batch.into_iter().zip(rows) {
-                    self.enter(key, &views, rows);
-                }
-            }
-            Err(e) if e.is_memory() && self.model.vision.shrink() => {
-                tracing::warn!("memory is short, views run in smaller batches from now on: {e}");
-                self.project(batch);
-            }
-            Err(e) if e.is_machine() => self.fail_all(&e),
-            // One page must not take the others down.
-            Err(e) => match <[_; 1]>::try_from(batch) {
-                Ok([(key, _)]) => self.again(key, None, format!("the engine cannot read it: {e}")),
-                Err(batch) => {
-                    for page in batch {
-                        self.project(vec![page]);
-                    }
-                }
-            },
-        }
-    }
-
-    fn enter(&mut self, key: Key, views: &preprocess::Views, rows: Rows) {
-        let Some(page) = self.pages.get_mut(&key) else {
-            return;
-        };
-        let prompt = self.model.tokenizer.prompt(&page.attempt.prompt, views);
-        let mut request = Request {
-            key,
-            prompt: prompt.ids.iter().map(|&id| id as u32).collect(),
-            image_rows: prompt.image_rows,
-            settings: page.attempt.settings,
-            forced: Vec::new(),
-        };
-        if let Some(forced) = self.forced {
-            request.settings = forced.settings;
-            let vocabulary = self.model.geometry.vocabulary;
-            request.forced = bench::Numbers::new(key + 1).tokens(forced.tokens, vocabulary);
-        }
-        page.rows = Some(rows);
-        if let Err(refused) = self.schedule.enter(request) {
-            self.again(key, None, refused.to_string());
-        }
-    }
-
     /// One step of all sequences.
     fn step(&mut self) {
         let (step, ended) = self.schedule.plan();
@@ -333,7 +254,14 @@ impl DeepSeek {
         let Some(step) = step else { return };
         let pages = &self.pages;
         let rows = |key| pages.get(&key).and_then(|page: &Page| page.rows.as_ref());
-        match self.model.decoder.run(&step, &rows, false) {
+        let (decoder, schedule) = (&mut self.model.decoder, &mut self.schedule);
+        let ran = std::thread::scope(|scope| {
+            if step.sequences() >= LOOKED_AT_BESIDE {
+                scope.spawn(|| schedule.look());
+            }
+            decoder.run(&step, &rows, false)
+        });
+        match ran {
             Ok(chosen) => {
                 for finished in self.schedule.advance(&step, &chosen.tokens) {
                     self.settle(finished);
@@ -368,12 +296,6 @@ fn orientation(model: &Model, models: &Path) -> Option<Orientation> {
     load()
         .inspect_err(|e| tracing::warn!("turned pages are not set upright: {e}"))
         .ok()
-}
-
-/// Pixels of all views of a page.
-fn area(views: &preprocess::Views) -> usize {
-    let views = views.tiles.iter().chain([&views.global]);
-    views.map(|v| v.side as usize * v.side as usize).sum()
 }
 
 impl Reader for DeepSeek {
@@ -426,23 +348,21 @@ impl Reader for DeepSeek {
         self.schedule.clear();
         self.pages.clear();
         loop {
-            while self.pages.len() < self.capacity() {
-                let task = if self.pages.is_empty() {
-                    match tasks.recv() {
-                        Ok(task) => task,
-                        Err(_) => return,
-                    }
-                } else {
-                    match tasks.try_recv() {
-                        Ok(task) => task,
-                        Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                    }
-                };
-                self.begin(task);
+            if self.pages.is_empty() {
+                match tasks.recv() {
+                    Ok(task) => self.begin(task),
+                    Err(_) => return,
+                }
             }
+            self.take_in(tasks);
             self.drop_cancelled();
             if !self.pages.is_empty() {
-                self.see();
+                let batch = self.ready();
+                if self.beside && !batch.is_empty() && !self.schedule.is_empty() {
+                    self.project_beside(batch, tasks);
+                } else {
+                    self.project(batch);
+                }
                 self.step();
             }
         }

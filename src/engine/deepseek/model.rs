@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::cache::{Blocks, device_blocks};
 use super::decoder::{Chosen, Decoder};
+use super::fixed;
 use super::preprocess::{self, Views};
 use super::schedule::{End, Finished, Key, Limits, Request, Schedule, Settings, Step};
 use super::tokens::{Prompt, Tokenizer};
@@ -30,6 +32,9 @@ const CPU_SCORES: usize = 256 << 20;
 /// scores for it. On CUDA eight.
 const CPU_PIXELS: usize = 1024 * 1024;
 const CUDA_PIXELS: usize = 8 * 1024 * 1024;
+/// Bytes of the device's memory that are left free for each recorded step: for some 600 kernels with
+/// their arguments, and for what a size that was not met before takes beside. An estimate.
+const RECORD_BYTES: usize = 16 << 20;
 /// Tokens of the least cache that a device must have room for: one page with tiles and some text.
 const LEAST_CACHE: usize = 2048;
 
@@ -97,12 +102,38 @@ impl Model {
         Self::on(&runtime, pack, Place::Cpu, &config.deepseek)
     }
 
-    /// Loads the pack on `place` and runs its largest step there.
+    /// Loads the pack on `place` and runs its largest step there. Steps are recorded where that is
+    /// wanted and works.
     pub fn on(
         runtime: &Arc<Runtime>,
         pack: &Pack,
         place: Place,
         wanted: &Wanted,
+    ) -> Result<Self, EngineError> {
+        if place != Place::Cuda || !wanted.cuda_graphs {
+            return Self::load_on(runtime, pack, place, wanted, false);
+        }
+        // A session that failed to record may be left in the midst of it: what follows is a new one.
+        let why = match Self::load_on(runtime, pack, place, wanted, true) {
+            Ok(mut model) => match model.record() {
+                Ok(()) => return Ok(model),
+                Err(e) => e.to_string(),
+            },
+            // No other way of running steps would help.
+            Err(e @ EngineError::Config { .. }) => return Err(e),
+            Err(e) => e.to_string(),
+        };
+        let model = Self::load_on(runtime, pack, place, wanted, false)?;
+        tracing::warn!("CUDA graphs cannot be used, decoding goes on without them: {why}");
+        Ok(model)
+    }
+
+    fn load_on(
+        runtime: &Arc<Runtime>,
+        pack: &Pack,
+        place: Place,
+        wanted: &Wanted,
+        graphs: bool,
     ) -> Result<Self, EngineError> {
         let geometry = geometry(pack)?;
         let (form, element) = match place {
@@ -111,7 +142,11 @@ impl Model {
         };
         let graph = |role: &str, outputs: &[&str]| -> Result<OrtGraph, EngineError> {
             let path = pack.file(&format!("{role}_{form}"))?;
-            let graph = runtime.session(&path, place, outputs)?;
+            let graph = if graphs && role == "decoder" {
+                runtime.recording_session(&path, place, outputs)?
+            } else {
+                runtime.session(&path, place, outputs)?
+            };
             if place == Place::Cuda {
                 all_on_cuda(&graph, &path)?;
             }
@@ -173,9 +208,14 @@ impl Model {
             Place::Cuda => {
                 model.fill(wanted.mode).map_err(failed)?;
                 let memory = runtime.device_memory()?;
+                let records = if graphs {
+                    fixed::sizes(sequences).len()
+                } else {
+                    0
+                };
                 let blocks = device_blocks(
                     memory.total,
-                    memory.free,
+                    memory.free.saturating_sub(records * RECORD_BYTES),
                     wanted.gpu_memory_utilization,
                     model.decoder.block_bytes(),
                     (wanted.sequences * model.needed(wanted.max_tokens))
@@ -204,6 +244,20 @@ impl Model {
     pub fn keep(&mut self, blocks: usize) -> Result<(), RunError> {
         self.decoder.keep(blocks)?;
         self.blocks = blocks;
+        Ok(())
+    }
+
+    /// Records steps for up to as many sequences as are decoded together.
+    pub fn record(&mut self) -> Result<(), RunError> {
+        let began = Instant::now();
+        let sizes = fixed::sizes(self.limits.sequences);
+        self.decoder.record(&sizes, self.limits.positions)?;
+        tracing::info!(
+            "recorded steps of {} sizes for up to {} sequences in {:.1} s",
+            sizes.len(),
+            self.limits.sequences,
+            began.elapsed().as_secs_f64()
+        );
         Ok(())
     }
 
@@ -272,24 +326,14 @@ impl Model {
         let views = preprocess::prepare(image, mode, &self.geometry);
         let prompt = self.tokenizer.prompt(prompt, &views);
         let rows = self.rows(&[&views])?;
-        let rows = rows.into_iter().next().ok_or_else(no_views)?;
+        let rows = rows.into_iter().next();
+        let rows = rows.ok_or_else(|| RunError("a page gave no image rows".into()))?;
         Ok((views, prompt, rows))
     }
 
     /// The projected rows of each page: its tiles in row order, then its global view.
     pub fn rows(&mut self, pages: &[&Views]) -> Result<Vec<Rows>, RunError> {
-        let views: Vec<_> = pages
-            .iter()
-            .flat_map(|page| page.tiles.iter().chain([&page.global]))
-            .collect();
-        let mut rows = self.vision.project(&views)?.into_iter();
-        pages
-            .iter()
-            .map(|page| {
-                let own = rows.by_ref().take(page.tiles.len() + 1).collect();
-                Rows::join(own).ok_or_else(no_views)
-            })
-            .collect()
+        self.vision.pages(pages)
     }
 
     /// Computes `requests` together until all have ended; `watch` sees each step and what came of
@@ -345,10 +389,6 @@ impl Model {
         }
         Ok(())
     }
-}
-
-fn no_views() -> RunError {
-    RunError("a page gave no image rows".into())
 }
 
 fn side_area(view: &preprocess::View) -> usize {

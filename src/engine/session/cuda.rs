@@ -1,5 +1,5 @@
 //! The few calls of NVIDIA's own libraries that the runtime has no interface for: how much memory
-//! the card has and has left, its name, and zeroing of device memory.
+//! the card has and has left, its name, and zeroing and copying of device memory.
 //!
 //! The libraries are those that the runtime's CUDA provider has loaded already.
 
@@ -84,6 +84,47 @@ impl Cuda {
             }
         };
         done("cudaMemset", status)
+    }
+
+    /// Copies `bytes` bytes between the host and the device, whichever of the two addresses is the
+    /// device's. A copy to the device may not have ended when this returns; see [`Self::settle`].
+    ///
+    /// # Safety
+    /// Both addresses must be memory of at least that size which nothing else uses meanwhile.
+    pub unsafe fn copy(
+        &self,
+        to: *mut c_void,
+        from: *const c_void,
+        bytes: usize,
+    ) -> Result<(), String> {
+        type Memcpy = unsafe extern "C" fn(*mut c_void, *const c_void, usize, c_int) -> c_int;
+        /// The direction is told from the addresses.
+        const DEFAULT: c_int = 4;
+        // SAFETY: the signature is that of CUDA's runtime interface; the memory is the caller's
+        // promise. The host's memory is read or written to before the call returns.
+        let status = unsafe {
+            let memcpy = self
+                .runtime
+                .get::<Memcpy>(b"cudaMemcpy\0")
+                .map_err(|e| e.to_string())?;
+            memcpy(to, from, bytes, DEFAULT)
+        };
+        done("cudaMemcpy", status)
+    }
+
+    /// Waits for all copies of the calling thread, and for no other work of the device: copies are
+    /// on the default stream, which the runtime's own streams do not wait for.
+    pub fn settle(&self) -> Result<(), String> {
+        type Synchronize = unsafe extern "C" fn(*mut c_void) -> c_int;
+        // SAFETY: the signature is that of CUDA's runtime interface; null is the default stream.
+        let status = unsafe {
+            let synchronize = self
+                .runtime
+                .get::<Synchronize>(b"cudaStreamSynchronize\0")
+                .map_err(|e| e.to_string())?;
+            synchronize(std::ptr::null_mut())
+        };
+        done("cudaStreamSynchronize", status)
     }
 }
 

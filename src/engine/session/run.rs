@@ -5,6 +5,7 @@
 //! runtime's kernels that update a tensor (`ScatterND`, `PagedAttention`) copy nothing when both
 //! are one buffer.
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use ort::session::{IoBinding, OutputSelector, RunOptions, Session, SessionInputV
 use ort::value::{DynTensor, DynValue, Tensor, TensorElementType, TensorRef};
 
 use super::cuda::Cuda;
+use super::replay::{Fixed, Plan, Recorded, ordinary};
 use super::{Data, ElementType, Graph, Resident, RunError, View};
 
 /// Bytes of inputs above which a run on the CPU gives its memory back. The runtime keeps what its
@@ -29,7 +31,14 @@ pub struct OrtGraph {
     outputs: Vec<String>,
     /// The device, where the session runs on one.
     cuda: Option<Arc<Cuda>>,
+    /// The session makes CUDA graphs of runs that are not marked otherwise.
+    graphs: bool,
     bound: Option<Bound>,
+    recorded: BTreeMap<usize, Recorded>,
+    /// Inputs on the device that many runs share.
+    held: BTreeMap<usize, Vec<Fixed>>,
+    /// Number of the next CUDA graph; none comes twice, for the session keeps them.
+    next_graph: usize,
 }
 
 /// Where a node runs.
@@ -41,10 +50,16 @@ pub struct Assigned {
     pub node: String,
 }
 
+/// A resident tensor and the names by which the graph reads and writes it.
+pub(super) struct Kept {
+    pub input: String,
+    pub output: String,
+    pub tensor: DynTensor,
+}
+
 struct Bound {
     binding: IoBinding,
-    /// By name of the output.
-    residents: Vec<(String, DynTensor)>,
+    residents: Vec<Kept>,
     /// Outputs that the binding fetches beside the residents.
     fetched: Vec<String>,
 }
@@ -55,7 +70,19 @@ impl OrtGraph {
             session,
             outputs,
             cuda,
+            graphs: false,
             bound: None,
+            recorded: BTreeMap::new(),
+            held: BTreeMap::new(),
+            next_graph: 1,
+        }
+    }
+
+    /// The same of a session with CUDA graphs.
+    pub(super) fn with_graphs(self) -> Self {
+        Self {
+            graphs: true,
+            ..self
         }
     }
 
@@ -89,13 +116,19 @@ impl OrtGraph {
         Ok(nodes)
     }
 
+    /// Runs on `inputs` and those held as `set`.
     fn run_lent(
         &mut self,
+        set: Option<usize>,
         inputs: &[(&str, View<'_>)],
         names: &[&str],
         take: &mut dyn FnMut(&[View<'_>]),
     ) -> ort::Result<()> {
+        let held = set.and_then(|set| self.held.get(&set));
         let mut values: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
+        for fixed in held.into_iter().flatten() {
+            values.push((&fixed.name, (&fixed.tensor).into()));
+        }
         for (name, view) in inputs {
             values.push((name, lent(view)?));
         }
@@ -103,6 +136,9 @@ impl OrtGraph {
             .iter()
             .fold(OutputSelector::no_default(), |s, name| s.with(*name));
         let mut options = RunOptions::new()?.with_outputs(selector);
+        if self.graphs {
+            ordinary(&mut options)?;
+        }
         let bytes: usize = inputs.iter().map(|(_, view)| view.bytes()).sum();
         if self.cuda.is_none() && bytes > LARGE {
             options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
@@ -133,15 +169,41 @@ impl Graph for OrtGraph {
             outputs
         };
         let ran = match &mut self.bound {
-            None => self.run_lent(inputs, names, take),
-            Some(bound) => bound.run(&mut self.session, inputs, names, take),
+            None => self.run_lent(None, inputs, names, take),
+            Some(bound) => bound.run(&mut self.session, self.graphs, inputs, names, take),
         };
         self.outputs = loaded;
         ran.map_err(|e| RunError(e.to_string()))
     }
 
+    fn hold(&mut self, set: usize, inputs: &[(&str, View<'_>)]) -> Result<bool, RunError> {
+        // On the CPU a run borrows them where they are.
+        let Some(cuda) = self.cuda.as_deref() else {
+            return Ok(false);
+        };
+        let allocator = allocator(&self.session, Some(cuda))?;
+        let held = inputs
+            .iter()
+            .map(|(name, view)| Fixed::filled(&allocator, name, view, Some(cuda)))
+            .collect::<Result<_, _>>()?;
+        self.held.insert(set, held);
+        Ok(true)
+    }
+
+    fn run_with(
+        &mut self,
+        set: usize,
+        inputs: &[(&str, View<'_>)],
+        outputs: &[&str],
+        take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError> {
+        self.run_lent(Some(set), inputs, outputs, take)
+            .map_err(|e| RunError(e.to_string()))
+    }
+
     fn keep(&mut self, residents: &[Resident]) -> Result<(), RunError> {
         // The old ones go first: the device may not hold both.
+        self.recorded.clear();
         self.bound = None;
         if residents.is_empty() {
             return Ok(());
@@ -149,6 +211,62 @@ impl Graph for OrtGraph {
         let bound = Bound::new(&self.session, residents, self.cuda.as_deref())?;
         self.bound = Some(bound);
         Ok(())
+    }
+
+    fn record(
+        &mut self,
+        id: usize,
+        inputs: &[(&str, View<'_>)],
+        host: &[&str],
+        outputs: &[(&str, View<'_>)],
+    ) -> Result<(), RunError> {
+        if self.cuda.is_some() && !self.graphs {
+            return Err(RunError("the session was made without CUDA graphs".into()));
+        }
+        let cuda = self.cuda.as_deref();
+        let allocator = allocator(&self.session, cuda)?;
+        let plan = Plan {
+            graph: self.next_graph,
+            inputs,
+            host,
+            outputs,
+            residents: match &mut self.bound {
+                Some(bound) => &mut bound.residents,
+                None => &mut [],
+            },
+        };
+        self.next_graph += 1;
+        let recorded = Recorded::new(&mut self.session, &allocator, cuda, plan)?;
+        self.recorded.insert(id, recorded);
+        Ok(())
+    }
+
+    fn replay(
+        &mut self,
+        id: usize,
+        changed: &[(&str, View<'_>)],
+        take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError> {
+        let recorded = self
+            .recorded
+            .get_mut(&id)
+            .ok_or_else(|| RunError(format!("no run was recorded as {id}")))?;
+        recorded.replay(&mut self.session, self.cuda.as_deref(), changed, take)
+    }
+}
+
+/// Of memory where the session's tensors are.
+fn allocator(session: &Session, cuda: Option<&Cuda>) -> Result<Allocator, RunError> {
+    match cuda {
+        None => Ok(Allocator::default()),
+        Some(_) => MemoryInfo::new(
+            AllocationDevice::CUDA,
+            0,
+            AllocatorType::Device,
+            MemoryType::Default,
+        )
+        .and_then(|info| Allocator::new(session, info))
+        .map_err(|e| RunError(e.to_string())),
     }
 }
 
@@ -159,17 +277,7 @@ impl Bound {
         cuda: Option<&Cuda>,
     ) -> Result<Self, RunError> {
         let failed = |e: ort::Error| RunError(e.to_string());
-        let allocator = match cuda {
-            None => Allocator::default(),
-            Some(_) => MemoryInfo::new(
-                AllocationDevice::CUDA,
-                0,
-                AllocatorType::Device,
-                MemoryType::Default,
-            )
-            .and_then(|info| Allocator::new(session, info))
-            .map_err(failed)?,
-        };
+        let allocator = allocator(session, cuda)?;
         let mut bound = Self {
             binding: session.create_binding().map_err(failed)?,
             residents: Vec::with_capacity(residents.len()),
@@ -181,15 +289,19 @@ impl Bound {
                 .binding
                 .bind_input(&*resident.input, &tensor)
                 .map_err(failed)?;
-            bound.residents.push((resident.output.clone(), tensor));
+            bound.residents.push(Kept {
+                input: resident.input.clone(),
+                output: resident.output.clone(),
+                tensor,
+            });
         }
         bound.bind_residents().map_err(failed)?;
         Ok(bound)
     }
 
     fn bind_residents(&mut self) -> ort::Result<()> {
-        for (output, tensor) in &mut self.residents {
-            self.binding.bind_output(&**output, tensor)?;
+        for kept in &mut self.residents {
+            self.binding.bind_output(&*kept.output, &mut kept.tensor)?;
         }
         Ok(())
     }
@@ -197,6 +309,7 @@ impl Bound {
     fn run(
         &mut self,
         session: &mut Session,
+        graphs: bool,
         inputs: &[(&str, View<'_>)],
         names: &[&str],
         take: &mut dyn FnMut(&[View<'_>]),
@@ -206,7 +319,7 @@ impl Bound {
         }
         let names: Vec<&str> = names
             .iter()
-            .filter(|n| !self.residents.iter().any(|(output, _)| output == *n))
+            .filter(|n| !self.residents.iter().any(|kept| kept.output == **n))
             .copied()
             .collect();
         if self.fetched != names {
@@ -225,7 +338,11 @@ impl Bound {
         for name in &names {
             self.binding.bind_output_to_device(*name, &host)?;
         }
-        let outputs = session.run_binding(&self.binding)?;
+        let mut options = RunOptions::new()?;
+        if graphs {
+            ordinary(&mut options)?;
+        }
+        let outputs = session.run_binding_with_options(&self.binding, &options)?;
         let views: Vec<View<'_>> = names
             .iter()
             .map(|name| view(&outputs[*name]))
@@ -248,7 +365,7 @@ fn lent<'v>(view: &View<'v>) -> ort::Result<SessionInputValue<'v>> {
 }
 
 /// A copy that a binding can hold: a borrowed tensor it would copy anyway, through a session.
-fn owned(view: &View<'_>) -> ort::Result<DynTensor> {
+pub(super) fn owned(view: &View<'_>) -> ort::Result<DynTensor> {
     let shape = view.shape;
     Ok(match view.data {
         Data::F32(data) => Tensor::from_array((shape, data.to_vec()))?.upcast(),

@@ -61,12 +61,22 @@ impl<'a> View<'a> {
 
     /// Bytes of all elements.
     pub fn bytes(&self) -> usize {
+        self.memory().1
+    }
+
+    /// Where the elements are, and how many bytes they take.
+    pub(super) fn memory(&self) -> (*const u8, usize) {
+        macro_rules! of {
+            ($elements:expr) => {
+                ($elements.as_ptr().cast(), size_of_val($elements))
+            };
+        }
         match self.data {
-            Data::F32(e) => size_of_val(e),
-            Data::Bf16(e) => size_of_val(e),
-            Data::I64(e) => size_of_val(e),
-            Data::I32(e) => size_of_val(e),
-            Data::U8(e) => size_of_val(e),
+            Data::F32(e) => of!(e),
+            Data::Bf16(e) => of!(e),
+            Data::I64(e) => of!(e),
+            Data::I32(e) => of!(e),
+            Data::U8(e) => of!(e),
         }
     }
 
@@ -130,7 +140,25 @@ pub trait Graph: Send {
         take: &mut dyn FnMut(&[View<'_>]),
     ) -> Result<(), RunError>;
 
-    /// Gives the graph its resident tensors, in place of any that it has.
+    /// Keeps inputs that many runs share on the device, as `set`, for [`Graph::run_with`]. False
+    /// where that would win nothing.
+    fn hold(&mut self, _set: usize, _inputs: &[(&str, View<'_>)]) -> Result<bool, RunError> {
+        Ok(false)
+    }
+
+    /// [`Graph::run`] with the inputs held as `set` beside `inputs`.
+    fn run_with(
+        &mut self,
+        set: usize,
+        _inputs: &[(&str, View<'_>)],
+        _outputs: &[&str],
+        _take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError> {
+        Err(RunError(format!("this graph holds no inputs {set}")))
+    }
+
+    /// Gives the graph its resident tensors, in place of any that it has. Recorded runs are
+    /// forgotten.
     fn keep(&mut self, residents: &[Resident]) -> Result<(), RunError> {
         match residents {
             [] => Ok(()),
@@ -139,5 +167,31 @@ pub trait Graph: Send {
                 first.input
             ))),
         }
+    }
+
+    /// Makes a run ready to be repeated as `id` with the least that a run can cost: every tensor
+    /// gets a fixed place on the device, and the device its list of kernels. Shapes are those of
+    /// `inputs`. Those that `host` names are in the CPU's memory; their values stay what they are
+    /// now. `outputs` have the shapes and types of the tensors beside their names. Runs the graph
+    /// a few times, which must do no harm.
+    fn record(
+        &mut self,
+        _id: usize,
+        _inputs: &[(&str, View<'_>)],
+        _host: &[&str],
+        _outputs: &[(&str, View<'_>)],
+    ) -> Result<(), RunError> {
+        Err(RunError("this graph records no runs".into()))
+    }
+
+    /// Repeats the run recorded as `id`, with new values of `changed` inputs, the others being as
+    /// they were, and hands its outputs to `take`.
+    fn replay(
+        &mut self,
+        id: usize,
+        _changed: &[(&str, View<'_>)],
+        _take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError> {
+        Err(RunError(format!("this graph has no recorded run {id}")))
     }
 }

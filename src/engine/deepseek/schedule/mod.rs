@@ -181,9 +181,10 @@ impl Schedule {
             } else {
                 let mut sequence = self.running.remove(i);
                 self.blocks.release(&mut sequence.table);
-                ended.push(sequence.finish(End::NoRoom {
-                    capacity: self.blocks.capacity(),
-                }));
+                let capacity = self.blocks.capacity();
+                let found = sequence.look(&self.cells);
+                let end = found.map_or(End::NoRoom { capacity }, End::Looped);
+                ended.push(sequence.finish(end));
             }
         }
     }
@@ -242,8 +243,17 @@ impl Schedule {
         step
     }
 
+    /// Looks for loops in what the sequences have said so far. This may be done while the device
+    /// computes the next step; what is left of it, [`Self::advance`] does.
+    pub fn look(&mut self) {
+        for sequence in &mut self.running {
+            sequence.look(&self.cells);
+        }
+    }
+
     /// Takes the tokens that the model chose for the step's rows, in their order. Returns the
-    /// sequences that end with it.
+    /// sequences that end with it, and those that were in a loop before it: a loop is found one step
+    /// late, and that step's token dropped.
     pub fn advance(&mut self, step: &Step, chosen: &[i64]) -> Vec<Finished> {
         let mut ended = Vec::new();
         let mut chosen = chosen.iter();
@@ -256,7 +266,11 @@ impl Schedule {
             sequence.cached += part.tokens;
             let Some(&token) = token else { continue };
             let token = u32::try_from(token).unwrap_or(self.limits.eos);
-            if let Some(end) = sequence.push(token, self.limits.eos, &self.cells) {
+            let end = match sequence.look(&self.cells) {
+                Some(found) => Some(End::Looped(found)),
+                None => sequence.push(token, self.limits.eos, &self.cells),
+            };
+            if let Some(end) = end {
                 let mut sequence = self.running.remove(i);
                 self.blocks.release(&mut sequence.table);
                 ended.push(sequence.finish(end));

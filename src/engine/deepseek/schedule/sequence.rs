@@ -69,6 +69,9 @@ pub struct Sequence {
     limit: usize,
     repeats: Option<Repeats>,
     loops: Option<Loops>,
+    /// Tokens of the output that were looked through for loops, and what was found.
+    looked: usize,
+    looped: Option<Loop>,
     chosen: Vec<u32>,
 }
 
@@ -88,6 +91,8 @@ impl Sequence {
             table: Table::default(),
             limit,
             repeats,
+            looked: 0,
+            looped: None,
             chosen: Vec::new(),
         }
     }
@@ -114,7 +119,21 @@ impl Sequence {
         }
     }
 
-    /// Takes the next token; tells whether it was the last.
+    /// Looks the output through for loops, as far as that was not done before. Nothing else is
+    /// slow here: about 2 microseconds a token.
+    pub fn look(&mut self, cells: &[u32]) -> Option<Loop> {
+        let output = &self.ids[self.request.prompt.len()..];
+        if let Some(loops) = &mut self.loops {
+            while self.looped.is_none() && self.looked < output.len() {
+                self.looked += 1;
+                self.looped = loops.push(&output[..self.looked], cells);
+            }
+        }
+        self.looped
+    }
+
+    /// Takes the next token; tells whether it was the last. A loop is not looked for, unless the
+    /// sequence is at its end anyway.
     pub fn push(&mut self, chosen: u32, eos: u32, cells: &[u32]) -> Option<End> {
         let forced = &self.request.forced;
         let token = forced.get(self.chosen.len()).copied().unwrap_or(chosen);
@@ -123,19 +142,14 @@ impl Sequence {
         if let Some(repeats) = &mut self.repeats {
             repeats.push(&self.ids);
         }
-        let output = &self.ids[self.request.prompt.len()..];
-        let found = self
-            .loops
-            .as_mut()
-            .and_then(|loops| loops.push(output, cells));
+        let output = self.ids.len() - self.request.prompt.len();
         if self.request.settings.stop && token == eos
-            || !forced.is_empty() && output.len() >= forced.len()
+            || !forced.is_empty() && output >= forced.len()
         {
             Some(End::Complete)
-        } else if let Some(found) = found {
-            Some(End::Looped(found))
         } else if self.ids.len() >= self.limit {
-            Some(End::Truncated)
+            let found = self.look(cells);
+            Some(found.map_or(End::Truncated, End::Looped))
         } else {
             None
         }

@@ -1,0 +1,160 @@
+//! From page images that are ready to sequences that have entered: the vision model's part.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use crossbeam_channel::Receiver;
+
+use super::schedule::{Key, Request};
+use super::sight::Sight;
+use super::vision::Rows;
+use super::{AHEAD, DeepSeek, bench, preprocess};
+use crate::engine::ReadTask;
+use crate::engine::session::RunError;
+use crate::page::{Reading, Rotation};
+
+impl DeepSeek {
+    /// The pages that are ready, no more than one batch of views.
+    pub(super) fn ready(&mut self) -> Vec<(Key, preprocess::Views)> {
+        // With nothing to decode there is nothing to do but to wait for a page.
+        let idle = self.schedule.is_empty() && self.prepared.is_empty();
+        match self.preparers.next(idle) {
+            Some(ready) => self.prepared.push_back(ready),
+            None if idle => {
+                self.fail_all(&RunError("the threads for page images have ended".into()));
+                return Vec::new();
+            }
+            None => {}
+        }
+        while self.prepared.len() < AHEAD
+            && let Some(ready) = self.preparers.next(false)
+        {
+            self.prepared.push_back(ready);
+        }
+        let room = self.model.vision.pixels();
+        let (mut batch, mut pixels) = (Vec::new(), 0);
+        while let Some((key, sight)) = self.prepared.pop_front() {
+            // Its page may have been withdrawn meanwhile.
+            let Some(page) = self.pages.get_mut(&key) else {
+                continue;
+            };
+            let (views, rotation) = match sight {
+                Ok(Sight::Page { views, rotation }) => (views, rotation),
+                Ok(Sight::Blank) => {
+                    let seconds = page.since.elapsed().as_secs_f64();
+                    let mut blank = Reading::of_blocks(Vec::new(), Rotation::None, seconds);
+                    blank.reason = Some("nothing is on the page".into());
+                    self.answer(key, Ok(blank));
+                    continue;
+                }
+                Err(why) => {
+                    self.again(key, None, format!("its image cannot be prepared: {why}"));
+                    continue;
+                }
+            };
+            page.rotation = rotation;
+            page.tiled |= !views.tiles.is_empty();
+            let more = area(&views);
+            if !batch.is_empty() && pixels + more > room {
+                let sight = Sight::Page { views, rotation };
+                self.prepared.push_front((key, Ok(sight)));
+                break;
+            }
+            pixels += more;
+            batch.push((key, views));
+        }
+        batch
+    }
+
+    /// Shows the model a batch of pages and lets their sequences enter.
+    pub(super) fn project(&mut self, batch: Vec<(Key, preprocess::Views)>) {
+        if batch.is_empty() {
+            return;
+        }
+        let views: Vec<_> = batch.iter().map(|(_, views)| views).collect();
+        let seen = self.model.rows(&views);
+        self.seen(batch, seen);
+    }
+
+    /// The same while the sequences that have entered go on, on a thread of its own: what the vision
+    /// model computes and what decoding reads from memory share the device well.
+    pub(super) fn project_beside(
+        &mut self,
+        batch: Vec<(Key, preprocess::Views)>,
+        tasks: &Receiver<ReadTask>,
+    ) {
+        let away = self.model.vision.away();
+        let mut vision = std::mem::replace(&mut self.model.vision, away);
+        let views: Vec<_> = batch.iter().map(|(_, views)| views).collect();
+        // A panic on either side ends both; the vision model comes back first.
+        let (seen, stepped) = std::thread::scope(|scope| {
+            let seeing = scope.spawn(|| vision.pages(&views));
+            let stepped = catch_unwind(AssertUnwindSafe(|| {
+                while !seeing.is_finished() && !self.schedule.is_empty() {
+                    self.take_in(tasks);
+                    self.drop_cancelled();
+                    self.step();
+                }
+            }));
+            (seeing.join(), stepped)
+        });
+        self.model.vision = vision;
+        match (seen, stepped) {
+            (Ok(seen), Ok(())) => self.seen(batch, seen),
+            (Err(panic), _) | (_, Err(panic)) => resume_unwind(panic),
+        }
+    }
+
+    /// Takes what came of a batch of pages.
+    fn seen(&mut self, batch: Vec<(Key, preprocess::Views)>, seen: Result<Vec<Rows>, RunError>) {
+        match seen {
+            Ok(rows) => {
+                for ((key, views), rows) in batch.into_iter().zip(rows) {
+                    self.enter(key, &views, rows);
+                }
+            }
+            Err(e) if e.is_memory() && self.model.vision.shrink() => {
+                tracing::warn!("memory is short, views run in smaller batches from now on: {e}");
+                self.project(batch);
+            }
+            Err(e) if e.is_machine() => self.fail_all(&e),
+            // One page must not take the others down.
+            Err(e) => match <[_; 1]>::try_from(batch) {
+                Ok([(key, _)]) => self.again(key, None, format!("the engine cannot read it: {e}")),
+                Err(batch) => {
+                    for page in batch {
+                        self.project(vec![page]);
+                    }
+                }
+            },
+        }
+    }
+
+    fn enter(&mut self, key: Key, views: &preprocess::Views, rows: Rows) {
+        let Some(page) = self.pages.get_mut(&key) else {
+            return;
+        };
+        let prompt = self.model.tokenizer.prompt(&page.attempt.prompt, views);
+        let mut request = Request {
+            key,
+            prompt: prompt.ids.iter().map(|&id| id as u32).collect(),
+            image_rows: prompt.image_rows,
+            settings: page.attempt.settings,
+            forced: Vec::new(),
+        };
+        if let Some(forced) = self.forced {
+            request.settings = forced.settings;
+            let vocabulary = self.model.geometry.vocabulary;
+            request.forced = bench::Numbers::new(key + 1).tokens(forced.tokens, vocabulary);
+        }
+        page.rows = Some(rows);
+        if let Err(refused) = self.schedule.enter(request) {
+            self.again(key, None, refused.to_string());
+        }
+    }
+}
+
+/// Pixels of all views of a page.
+fn area(views: &preprocess::Views) -> usize {
+    let views = views.tiles.iter().chain([&views.global]);
+    views.map(|v| v.side as usize * v.side as usize).sum()
+}
