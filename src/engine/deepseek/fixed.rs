@@ -217,7 +217,7 @@ mod tests {
             eos: 1,
         };
         let mut schedule = Schedule::new(limits, Blocks::new(20, 4), vec![]);
-        for (key, prompt) in [(7, vec![8, 9, 8]), (8, vec![3; 6]), (9, vec![4])] {
+        for (key, prompt) in [(7, vec![9, 8, 9, 8]), (8, vec![3; 5]), (9, vec![4])] {
             let request = Request {
                 key,
                 image_rows: if image { vec![2; prompt.len()] } else { vec![] },
@@ -242,7 +242,8 @@ mod tests {
         let first = first.unwrap();
         let mut fixed = Fixed::new(4, 5, 4);
         assert!(!fixed.holds(&first), "prompts");
-        schedule.advance(&first, &[9, 5, 4]);
+        // The single token goes before prompts.
+        schedule.advance(&first, &[4, 9, 5]);
         let (step, _) = schedule.plan();
         let step = step.unwrap();
         assert!(fixed.holds(&step));
@@ -253,7 +254,7 @@ mod tests {
         fixed.fill(&step);
         let inputs = &fixed.inputs;
         assert_eq!(inputs.input_ids, [9, 5, 4, 0]);
-        assert_eq!(inputs.past_lengths, [3, 6, 1, 0]);
+        assert_eq!(inputs.past_lengths, [4, 5, 1, 0]);
         assert_eq!(inputs.slot_mapping[3], -1);
         assert_eq!(inputs.slot_mapping[..3], step.slot_mapping);
         let rows: Vec<_> = inputs.block_table.chunks(5).collect();

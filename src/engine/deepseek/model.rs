@@ -32,6 +32,9 @@ const CPU_SCORES: usize = 256 << 20;
 /// scores for it. On CUDA eight.
 const CPU_PIXELS: usize = 1024 * 1024;
 const CUDA_PIXELS: usize = 8 * 1024 * 1024;
+/// Bytes of the device's memory that are left free for each recorded step: for some 600 kernels with
+/// their arguments, and for what a size that was not met before takes beside. An estimate.
+const RECORD_BYTES: usize = 16 << 20;
 /// Tokens of the least cache that a device must have room for: one page with tiles and some text.
 const LEAST_CACHE: usize = 2048;
 
@@ -205,9 +208,14 @@ impl Model {
             Place::Cuda => {
                 model.fill(wanted.mode).map_err(failed)?;
                 let memory = runtime.device_memory()?;
+                let records = if graphs {
+                    fixed::sizes(sequences).len()
+                } else {
+                    0
+                };
                 let blocks = device_blocks(
                     memory.total,
-                    memory.free,
+                    memory.free.saturating_sub(records * RECORD_BYTES),
                     wanted.gpu_memory_utilization,
                     model.decoder.block_bytes(),
                     (wanted.sequences * model.needed(wanted.max_tokens))

@@ -113,6 +113,8 @@ pub struct Vision {
     hidden: usize,
     /// Pixels of the views of one run at most; one view always goes.
     pixels: usize,
+    /// Views of the last run, one after the other: memory that the next one needs again.
+    batch: Vec<u8>,
 }
 
 impl Vision {
@@ -129,6 +131,7 @@ impl Vision {
             held: BTreeMap::new(),
             hidden: geometry.hidden,
             pixels,
+            batch: Vec::new(),
         })
     }
 
@@ -140,6 +143,7 @@ impl Vision {
             held: BTreeMap::new(),
             hidden: self.hidden,
             pixels: self.pixels,
+            batch: Vec::new(),
         }
     }
 
@@ -239,12 +243,13 @@ impl Vision {
                 "the model pack has no position tables for views of {side} pixels"
             ))
         })?;
-        let mut pixels = Vec::with_capacity(views.len() * side * side * 3);
+        let pixels = &mut self.batch;
+        pixels.clear();
         for view in views {
             pixels.extend_from_slice(&view.rgb);
         }
         let shape = [views.len() as i64, side as i64, side as i64, 3];
-        let views = ("views", session::View::new(&shape, &pixels));
+        let views = ("views", session::View::new(&shape, pixels.as_slice()));
         let tables: Vec<_> = TABLES
             .iter()
             .zip(tables)
