@@ -103,14 +103,18 @@ impl Decoder {
         let mut recorded = Vec::with_capacity(sizes.len());
         for &size in sizes {
             let fixed = Fixed::new(size, width, self.block_tokens);
-            self.record_one(&fixed)?;
+            self.prepare(&fixed)?;
             recorded.push(fixed);
+        }
+        // The tensors of all sizes are there before the first is recorded; see [`Graph::record`].
+        for fixed in recorded.iter().rev() {
+            self.graph.replay(fixed.size(), &[], &mut |_| {})?;
         }
         self.recorded = recorded;
         Ok(())
     }
 
-    fn record_one(&mut self, fixed: &Fixed) -> Result<(), RunError> {
+    fn prepare(&mut self, fixed: &Fixed) -> Result<(), RunError> {
         let size = fixed.size();
         let blank = match self.element {
             ElementType::F32 => Elements::F32(vec![0.0; self.hidden]),

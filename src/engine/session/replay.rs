@@ -3,7 +3,9 @@
 //!
 //! ONNX Runtime records the second or third run under a new `gpu_graph_id` (its
 //! `CUDAExecutionProvider::OnRunStart`) and repeats it from then on, without a look at the inputs: so
-//! every tensor that such a run touches keeps its address. On the CPU the same tensors are used and
+//! every tensor that such a run touches keeps its address. What a recorded run computes on the way
+//! stands in memory that the session's arena has back and gives away again, and each repetition
+//! writes there: no tensor that is to last may be made between a recording and a repetition. On the CPU the same tensors are used and
 //! each run is an ordinary one.
 
 use std::ffi::c_void;
@@ -58,8 +60,9 @@ pub(super) struct Plan<'a> {
 }
 
 impl Recorded {
+    /// What the run needs is there afterwards; the first [`Self::replay`] records it.
     pub fn new(
-        session: &mut Session,
+        session: &Session,
         allocator: &Allocator,
         cuda: Option<&Cuda>,
         plan: Plan<'_>,
@@ -95,15 +98,12 @@ impl Recorded {
         }
         let mut options = RunOptions::new().map_err(failed)?;
         options.set(GRAPH, plan.graph.to_string()).map_err(failed)?;
-        let recorded = Self {
+        Ok(Self {
             binding,
             options,
             inputs,
             outputs,
-        };
-        // ONNX Runtime repeats this by itself until the graph is recorded.
-        recorded.run(session).map_err(failed)?;
-        Ok(recorded)
+        })
     }
 
     /// See [`super::Graph::replay`].

@@ -236,7 +236,7 @@ impl Graph for OrtGraph {
             },
         };
         self.next_graph += 1;
-        let recorded = Recorded::new(&mut self.session, &allocator, cuda, plan)?;
+        let recorded = Recorded::new(&self.session, &allocator, cuda, plan)?;
         self.recorded.insert(id, recorded);
         Ok(())
     }

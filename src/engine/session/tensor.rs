@@ -172,8 +172,9 @@ pub trait Graph: Send {
     /// Makes a run ready to be repeated as `id` with the least that a run can cost: every tensor
     /// gets a fixed place on the device, and the device its list of kernels. Shapes are those of
     /// `inputs`. Those that `host` names are in the CPU's memory; their values stay what they are
-    /// now. `outputs` have the shapes and types of the tensors beside their names. Runs the graph
-    /// a few times, which must do no harm.
+    /// now. `outputs` have the shapes and types of the tensors beside their names. Runs nothing: the
+    /// first [`Self::replay`] records, and all runs of a graph are made ready before that, for a
+    /// repetition writes to memory that tensors made later may have got.
     fn record(
         &mut self,
         _id: usize,
@@ -185,7 +186,8 @@ pub trait Graph: Send {
     }
 
     /// Repeats the run recorded as `id`, with new values of `changed` inputs, the others being as
-    /// they were, and hands its outputs to `take`.
+    /// they were, and hands its outputs to `take`. The first time it runs a few times, which must
+    /// do no harm.
     fn replay(
         &mut self,
         id: usize,
