@@ -27,8 +27,15 @@ struct Piece<'a> {
     text: &'a str,
 }
 
-/// `width` and `height` of the page image that the lines were found on, pixels.
-pub fn compose(regions: &[Region], lines: &[Line], width: f32, height: f32) -> Vec<Placed> {
+/// `tables`: for each region its Markdown, where it is a table that was rebuilt. `width` and
+/// `height` of the page image that the lines were found on, pixels.
+pub fn compose(
+    regions: &[Region],
+    lines: &[Line],
+    tables: &[Option<String>],
+    width: f32,
+    height: f32,
+) -> Vec<Placed> {
     let pieces: Vec<Piece<'_>> = lines
         .iter()
         .map(|l| {
@@ -55,8 +62,11 @@ pub fn compose(regions: &[Region], lines: &[Line], width: f32, height: f32) -> V
     }
     let ratio = width / height;
     let mut blocks: Vec<Placed> = Vec::new();
-    for (region, pieces) in regions.iter().zip(&held) {
-        let content = content(region.label, pieces, ratio);
+    for (i, (region, pieces)) in regions.iter().zip(&held).enumerate() {
+        let content = match tables.get(i) {
+            Some(Some(table)) => table.clone(),
+            _ => content(region.label, pieces, ratio),
+        };
         let kept = matches!(region.label, "table" | "display_formula") || is_figure(region.label);
         if content.is_empty() && !kept {
             continue;
@@ -347,7 +357,7 @@ mod tests {
             line(10.0, 250.0, 470.0, 280.0, "ple of a line"),
             line(10.0, 800.0, 470.0, 830.0, "in no region"),
         ];
-        let blocks = compose(&regions, &lines, 1000.0, 1000.0);
+        let blocks = compose(&regions, &lines, &[], 1000.0, 1000.0);
         let texts: Vec<_> = blocks.iter().map(|b| b.content.as_str()).collect();
         assert_eq!(
             texts,
@@ -393,7 +403,7 @@ mod tests {
             line(100.0, 400.0, 400.0, 450.0, "Figure 1"),
             line(100.0, 100.0, 200.0, 120.0, "axis"),
         ];
-        let blocks = compose(&regions, &lines, 1000.0, 1000.0);
+        let blocks = compose(&regions, &lines, &[], 1000.0, 1000.0);
         assert_eq!(blocks.len(), 2);
         assert_eq!((blocks[0].label, blocks[0].content.as_str()), ("image", ""));
         assert_eq!(blocks[1].content, "Figure 1");
@@ -415,6 +425,7 @@ mod tests {
         let blocks = compose(
             &[region("image", 0.0, 0.0, 1.0, 1.0)],
             &lines,
+            &[],
             1000.0,
             1000.0,
         );
