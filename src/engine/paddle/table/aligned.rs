@@ -28,6 +28,8 @@ struct Item {
 const BESIDE: f32 = 0.7;
 /// Rows of text farther apart than this are two rows of the table.
 const TIGHT: f32 = 1.35;
+/// The same where rows of text without a label go on with the row above.
+const LOOSE: f32 = 2.5;
 
 /// What else is known of a table.
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,6 +72,8 @@ pub fn aligned(words: &[Piece], known: Known<'_>) -> Option<Aligned> {
         ruled: ruled(&rows, &band),
         says: known.model.map(|m| placed(&rows, m)),
         band,
+        loose: loose(&rows[zone.min(rows.len())..], count),
+        labelled: false,
         doubtful: false,
     };
     let numbers = grouping.numbers();
@@ -191,6 +195,9 @@ fn settle(row: &mut Row, header: bool, columns: &Columns) {
     }
 }
 
+/// Farthest that the middle of a header stands from that of its share, as part of the share.
+const CENTRED: f32 = 0.2;
+
 /// Headers that stand centred over several columns without reaching over them: where the columns
 /// right of the labels can be shared evenly among the headers of a row, and each stands about the
 /// middle of its share, it spans its share.
@@ -209,7 +216,8 @@ fn spread(rows: &mut [Row], columns: &Columns) {
             let (x1, x2) = (columns.at[from][0], columns.at[to][1]);
             let middle = (item.at[0] + item.at[2]) / 2.0;
             let own = item.columns[0] >= from && item.columns[1] <= to;
-            own && (middle - (x1 + x2) / 2.0).abs() < 0.15 * (x2 - x1)
+            let centred = (middle - (x1 + x2) / 2.0).abs() < CENTRED * (x2 - x1);
+            item.columns == [from, to] || own && centred
         });
         if fits {
             for (i, item) in heads.iter_mut().enumerate() {
@@ -232,6 +240,10 @@ struct Grouping<'a> {
     ruled: bool,
     /// For each row of text the row of a model's grid.
     says: Option<Vec<Option<usize>>>,
+    /// Whether the row of the table that is being put together has a label.
+    labelled: bool,
+    /// See [`loose`].
+    loose: bool,
     doubtful: bool,
 }
 
@@ -240,7 +252,11 @@ impl Grouping<'_> {
     fn numbers(&mut self) -> Vec<usize> {
         let mut numbers = vec![0; self.rows.len()];
         for i in 1..self.rows.len() {
-            numbers[i] = numbers[i - 1] + usize::from(!self.same(i));
+            let labelled = self.rows[i - 1].item(0).is_some();
+            self.labelled |= labelled;
+            let same = self.same(i);
+            self.labelled &= same;
+            numbers[i] = numbers[i - 1] + usize::from(!same);
         }
         numbers
     }
@@ -258,35 +274,102 @@ impl Grouping<'_> {
         if i < self.zone {
             return same_header(above, below, distance);
         }
-        if (i == self.zone && self.zone > 1) || distance >= TIGHT {
+        let apart = if self.loose { LOOSE } else { TIGHT };
+        if (i == self.zone && self.zone > 1) || distance >= apart {
             return false;
         }
-        let together = |says: &Vec<Option<usize>>| says[i] == says[i - 1] && says[i].is_some();
-        let together = self.says.as_ref().is_some_and(together);
-        let goes = goes_on(above, below, self.columns, self.found, together);
-        self.doubtful |= !goes && goes_on(above, below, self.columns, self.found, true);
+        let told = |says: &Vec<Option<usize>>| says[i] == says[i - 1] && says[i].is_some();
+        let told = self.says.as_ref().is_some_and(told);
+        let goes = self.goes_on(above, below, told);
+        self.doubtful |= !goes && self.goes_on(above, below, true);
         goes
+    }
+
+    /// Whether the row `below` goes on with what `above` says. `told`: a model says so.
+    fn goes_on(&self, above: &Row, below: &Row, told: bool) -> bool {
+        // Two amounts of one column are two rows.
+        let stacked = below.items.iter().any(|b| {
+            let over = above.item(b.columns[0]);
+            is_amount(&b.text) && over.is_some_and(|a| is_amount(&a.text))
+        });
+        if stacked {
+            return false;
+        }
+        match (above.item(0), below.item(0)) {
+            // The label's lines stand above its amounts, or below them.
+            (Some(a), Some(b)) if above.only_label() || self.loose => self.goes(a, b, told),
+            (Some(a), Some(b)) if below.only_label() => {
+                self.goes(a, b, told) && !is_amount(&b.text)
+            }
+            (Some(_), Some(_)) => told && self.all_go(above, below),
+            (_, None) if self.loose => true,
+            // A row without a label goes on with one cell of the row above, or with several.
+            (_, None) => {
+                let over = |b: &Item| {
+                    let over = above.item(b.columns[0]);
+                    over.is_some_and(|a| !a.text.ends_with(':'))
+                };
+                below.items.len() == 1 && below.items.iter().all(over)
+                    || told
+                    || self.all_go(above, below)
+            }
+            // A label stands beside the middle of its cells.
+            (None, Some(_)) => told && !self.labelled,
+        }
+    }
+
+    fn all_go(&self, above: &Row, below: &Row) -> bool {
+        let mut pairs = below.items.iter().map(|b| (above.item(b.columns[0]), b));
+        pairs.all(|(a, b)| a.is_some_and(|a| self.goes(a, b, true)))
+    }
+
+    /// Whether a line of a cell goes on with the line above it. `told`: it may without a sign,
+    /// where the line above is full.
+    fn goes(&self, a: &Item, b: &Item, told: bool) -> bool {
+        let character = self.found.character;
+        let first = b.text.split(' ').next().map_or(0, |w| w.chars().count());
+        let end = self.columns.at[a.columns[0]][1] + 0.5 * character;
+        let full = a.at[2] + (first as f32 + 1.0) * character > end;
+        let indented = b.at[0] > a.at[0] + 0.5 * character;
+        let signed = is_open(&a.text) || continues(&b.text) && (full || indented);
+        !a.text.ends_with(':') && (signed || full && (indented || told))
     }
 }
 
-/// For each row of text the row of a model's grid in whose middle third it stands.
+/// Whether rows of text without a label go on with the row above them: where there is one column
+/// beside the labels, or most of these rows leave columns empty.
+fn loose(rows: &[Row], columns: usize) -> bool {
+    let without: Vec<&Row> = rows.iter().filter(|r| r.item(0).is_none()).collect();
+    let partial = without
+        .iter()
+        .filter(|r| r.items.len() + 1 < columns)
+        .count();
+    !without.is_empty() && (columns == 2 || 2 * partial > without.len())
+}
+
+/// For each row of text the row of a model's grid that it stands in; none where that row has
+/// several labels, which is more than one row.
 fn placed(rows: &[Row], grid: &Grid) -> Vec<Option<usize>> {
     let mut ys = vec![[f32::MAX, f32::MIN]; grid.rows];
     for cell in grid.cells.iter().filter(|c| c.rowspan == 1) {
         let y = &mut ys[cell.row];
         *y = [y[0].min(cell.at[1]), y[1].max(cell.at[3])];
     }
-    let within = |middle: f32| {
-        let mut held = ys
-            .iter()
-            .enumerate()
-            .filter(|(_, y)| (y[0]..=y[1]).contains(&middle));
-        match (held.next(), held.next()) {
-            (Some((row, _)), None) => Some(row),
-            _ => None,
-        }
+    let within = |row: &Row| {
+        let holds = |y: &[f32; 2]| (y[0]..=y[1]).contains(&row.middle);
+        let mut held = ys.iter().enumerate().filter(|(_, y)| holds(y));
+        let first = held.next().map(|(number, _)| number);
+        first.filter(|_| held.next().is_none())
     };
-    rows.iter().map(|r| within(r.middle)).collect()
+    let mut places: Vec<Option<usize>> = rows.iter().map(within).collect();
+    for number in 0..grid.rows {
+        let of = |p: &Option<usize>| *p == Some(number);
+        let held = rows.iter().zip(&places).filter(|(_, p)| of(p));
+        if held.filter(|(r, _)| r.item(0).is_some()).count() > 1 {
+            places.iter_mut().filter(|p| of(p)).for_each(|p| *p = None);
+        }
+    }
+    places
 }
 
 /// Whether two rows of headers are one: both over single columns, or over the same spans.
@@ -297,48 +380,6 @@ fn same_header(above: &Row, below: &Row, distance: f32) -> bool {
     };
     let (a, b) = (spans(above), spans(below));
     distance < TIGHT && a == b
-}
-
-/// Whether the row `below` goes on with what `above` says.
-fn goes_on(above: &Row, below: &Row, columns: &Columns, found: &Rows, together: bool) -> bool {
-    let label = (above.item(0), below.item(0));
-    // Two amounts of one column are two rows.
-    let stacked = below.items.iter().any(|b| {
-        let over = above.item(b.columns[0]);
-        is_amount(&b.text) && over.is_some_and(|a| is_amount(&a.text))
-    });
-    if stacked {
-        return false;
-    }
-    let goes = |a: &Item, b: &Item| {
-        let wide = columns.at[a.columns[0]];
-        let first = b.text.split(' ').next().map_or(0, |w| w.chars().count());
-        let full =
-            a.at[2] + (first as f32 + 1.0) * found.character > wide[1] + 0.5 * found.character;
-        let indented = b.at[0] > a.at[0] + 0.5 * found.character;
-        let open = continues(&b.text) || is_open(&a.text);
-        !a.text.ends_with(':') && (open || full && (indented || together))
-    };
-    match label {
-        // The label's lines stand above its amounts.
-        (Some(a), Some(b)) if above.only_label() => goes(a, b),
-        // Or below them.
-        (Some(a), Some(b)) if below.only_label() => goes(a, b) && !is_amount(&b.text),
-        // A row without a label goes on with one cell of the row above.
-        (_, None) => {
-            let known = |b: &Item| {
-                above
-                    .item(b.columns[0])
-                    .is_some_and(|a| !a.text.ends_with(':'))
-            };
-            below.items.len() == 1 && below.items.iter().all(known) || together
-        }
-        (Some(_), Some(_)) => {
-            let pairs = below.items.iter().map(|b| (above.item(b.columns[0]), b));
-            together && pairs.clone().all(|(a, b)| a.is_some_and(|a| goes(a, b)))
-        }
-        (None, Some(_)) => together,
-    }
 }
 
 /// Whether a line begins as one that goes on: with a small letter, a bracket or a currency.

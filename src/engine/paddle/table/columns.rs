@@ -149,6 +149,8 @@ fn merge(phrases: &[Phrase], groups: &mut Vec<Vec<usize>>, rows: &Rows) {
     }
 }
 
+/// Part of the narrower of a phrase and a column that must be common.
+const CORNER: f32 = 0.2;
 /// Farthest that a header stands beside its column, in characters.
 const FAR: f32 = 6.0;
 
@@ -156,8 +158,10 @@ const FAR: f32 = 6.0;
 fn covered(columns: &[[f32; 2]], phrase: &Phrase, touch: f32) -> [usize; 2] {
     let [x1, _, x2, _] = phrase.at;
     let over = |c: &[f32; 2]| c[1].min(x2) - c[0].max(x1);
-    let first = columns.iter().position(|c| over(c) > touch);
-    let last = columns.iter().rposition(|c| over(c) > touch);
+    // A corner that reaches into a column does not count.
+    let stands = |c: &[f32; 2]| over(c) > touch.max(CORNER * (x2 - x1).min(c[1] - c[0]));
+    let first = columns.iter().position(stands);
+    let last = columns.iter().rposition(stands);
     match (first, last) {
         (Some(first), Some(last)) => [first, last],
         _ => {

@@ -148,7 +148,8 @@ fn home(cells: &[Cell], at: [f32; 4]) -> Option<usize> {
     (0..cells.len()).min_by(|&a, &b| away(&cells[a]).total_cmp(&away(&cells[b])))
 }
 
-/// What the words of a cell say: its lines from top to bottom, joined.
+/// What the words of a cell say: its lines from top to bottom, joined; a line that is an item of a
+/// list begins after a line feed.
 pub fn text(numbers: &[usize], pieces: &[Piece]) -> String {
     let mut words: Vec<&Piece> = numbers.iter().filter_map(|&n| pieces.get(n)).collect();
     words.sort_by(|a, b| a.middle().total_cmp(&b.middle()));
@@ -171,6 +172,10 @@ pub fn text(numbers: &[usize], pieces: &[Piece]) -> String {
     let mut out = String::new();
     for line in &mut lines {
         line.sort_by(|a, b| a.at[0].total_cmp(&b.at[0]));
+        let listed = line.len() > 1 && matches!(&*line[0].text, "-" | "–" | "•" | "◦" | "▪" | "*");
+        if listed && !out.is_empty() {
+            out.push('\n');
+        }
         for (i, word) in line.iter().enumerate() {
             append(&mut out, &word.text, i == 0);
         }
@@ -183,14 +188,15 @@ fn append(out: &mut String, word: &str, fresh: bool) {
     let Some(first) = word.chars().next() else {
         return;
     };
-    let last_word = out.rsplit(' ').next().unwrap_or_default();
+    let last_word = out.rsplit([' ', '\n']).next().unwrap_or_default();
     let mut back = out.chars().rev();
     match (back.next(), back.next()) {
-        (None, _) => {}
-        (Some('-' | '\u{ad}' | '\u{2010}'), Some(before))
-            if fresh && before.is_lowercase() && first.is_lowercase() =>
-        {
-            out.pop();
+        (None | Some('\n'), _) => {}
+        (Some('-' | '\u{ad}' | '\u{2010}'), Some(before)) if fresh && before.is_alphanumeric() => {
+            // "2-" and "yl", "Non-" and "GAAP" keep what divides them.
+            if before.is_lowercase() && first.is_lowercase() || out.ends_with('\u{ad}') {
+                out.pop();
+            }
         }
         (Some(last), _) if unspaced(last) && unspaced(first) => {}
         _ if together(last_word, word) => {}
@@ -283,8 +289,13 @@ mod tests {
             text(&all, &pieces)
         };
         assert_eq!(of("a divid-\ned word\n"), "a divided word");
-        assert_eq!(of("Non-\nGAAP\n"), "Non- GAAP");
+        assert_eq!(of("Non-\nGAAP\n"), "Non-GAAP");
+        assert_eq!(of("sum -\nrest\n"), "sum - rest");
         assert_eq!(of("\u{4e00}\n\u{4e8c}\n"), "\u{4e00}\u{4e8c}");
         assert_eq!(of("$   12   %\n"), "$12%");
+        assert_eq!(
+            of("both:\n- one\n- two\nmore\n-\n5\n"),
+            "both:\n- one\n- two more - 5"
+        );
     }
 }

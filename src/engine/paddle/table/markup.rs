@@ -52,7 +52,10 @@ fn piped(text: &str) -> String {
         if escaped {
             out.push('\\');
         }
-        out.push(if c == '\n' { ' ' } else { c });
+        match c {
+            '\n' => out.push_str("<br>"),
+            _ => out.push(c),
+        }
         before = c;
     }
     out
@@ -105,6 +108,7 @@ fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (i, c) in text.char_indices() {
         match c {
+            '\n' => out.push_str("<br>"),
             '&' => out.push_str("&amp;"),
             '<' if !is_kept(&text[i..]) => out.push_str("&lt;"),
             '>' if !KEPT.iter().any(|tag| text[..=i].ends_with(tag)) => out.push_str("&gt;"),
@@ -134,8 +138,8 @@ mod tests {
     #[test]
     fn plain_cells_become_a_pipe_table() {
         let grid = grid(&[(0, 0, 1, 1), (0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 1, 1)], 1);
-        let texts = ["a|b <b>", "x<sup>2</sup>", "*p 5*", "<0.05"].map(String::from);
-        let expected = "| a\\|b \\<b> | x<sup>2</sup> |\n|---|---|\n| \\*p 5* | <0.05 |";
+        let texts = ["a|b <b>", "x<sup>2</sup>\nor", "*p 5*", "<0.05"].map(String::from);
+        let expected = "| a\\|b \\<b> | x<sup>2</sup><br>or |\n|---|---|\n| \\*p 5* | <0.05 |";
         assert_eq!(markup(&grid, &texts), expected);
     }
 
