@@ -33,6 +33,14 @@ pub fn trails(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| ")%‰".contains(c))
 }
 
+/// Whether two words are amounts that hardly stand in one cell: "1,234 5,678", not "3.4 (0.5)".
+pub fn apart(left: &str, right: &str) -> bool {
+    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    let ends = digit(left.chars().last()) || left.ends_with([')', '%']);
+    let begins = digit(right.chars().next()) || right.starts_with(['-', '$', '€', '£']);
+    is_amount(left) && is_amount(right) && ends && begins
+}
+
 /// Two parts of a cell that stand beside each other: a sign stands at its amount without a space.
 pub fn together(left: &str, right: &str) -> bool {
     let opens = left

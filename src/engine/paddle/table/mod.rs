@@ -7,8 +7,11 @@
 mod aligned;
 mod amount;
 mod columns;
+mod dashes;
 mod fill;
 mod grid;
+mod grouping;
+mod items;
 mod kind;
 mod lineless;
 mod markup;
@@ -107,30 +110,45 @@ impl Tables {
             return Ok(None);
         }
         let frame = Frame::new(at, lines);
-        let words = frame.words(lines);
+        let mut words = frame.words(lines);
         if words.is_empty() {
             return Ok(None);
         }
         let part = [at[0], at[1], at[2] - at[0], at[3] - at[1]].map(f64::from);
         let cut = resize(page, Some(part), part[2] as u32, part[3] as u32);
         let image = upright(cut, frame.turn);
-        let lines = Lines::of(&Marks::of(&image), 1.0, &frame);
-        if self.kinds.of(&image)? == Kind::Wired {
-            let mut filled = drawn(lines.grid(frame.size()), &words);
+        let character = Rows::of(&words).character;
+        dashes::correct(&mut words, &image, &frame, character);
+        let filled = self.filled(&image, &frame, &words)?;
+        Ok(filled.map(|mut filled| {
+            dashes::add(&mut filled, &mut words, &image, &frame, character);
+            markup::markup(&filled.grid, &filled.texts(&words))
+        }))
+    }
+
+    /// The grid between the drawn lines where the words fit it, else the grid in which they stand.
+    fn filled(
+        &mut self,
+        image: &Pixels<'_>,
+        frame: &Frame,
+        words: &[Piece],
+    ) -> Result<Option<Filled>, RunError> {
+        let lines = Lines::of(&Marks::of(image), 1.0, frame);
+        if self.kinds.of(image)? == Kind::Wired {
+            let mut filled = drawn(lines.grid(frame.size()), words);
             if filled.is_none() {
-                filled = drawn(self.wired.of(&image, &frame)?.grid(frame.size()), &words);
+                filled = drawn(self.wired.of(image, frame)?.grid(frame.size()), words);
             }
-            if let Some(filled) = filled {
-                return Ok(Some(written(&filled, &words)));
+            if filled.is_some() {
+                return Ok(filled);
             }
         }
-        let filled = self.lineless(&image, &frame, &lines, &words)?;
-        Ok(filled.map(|f| written(&f, &words)))
+        self.standing(image, frame, &lines, words)
     }
 
     /// The grid in which the words stand; the model is asked where that is in doubt, and has its
     /// own way where they stand in none.
-    fn lineless(
+    fn standing(
         &mut self,
         image: &Pixels<'_>,
         frame: &Frame,
@@ -223,8 +241,4 @@ fn leveled(mut grid: Grid, frame: &Frame) -> Grid {
         cell.at = [left, top, right, bottom];
     }
     grid
-}
-
-fn written(filled: &Filled, words: &[Piece]) -> String {
-    markup::markup(&filled.grid, &filled.texts(words))
 }

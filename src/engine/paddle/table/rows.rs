@@ -33,6 +33,8 @@ const SAME_ROW: f32 = 0.35;
 const PHRASE_GAP: f32 = 1.5;
 /// The same between words of two lines, which detection has told apart already.
 const LINE_GAP: f32 = 0.6;
+/// The same between two amounts, of which a cell seldom has two.
+const AMOUNT_GAP: f32 = 0.9;
 /// Farthest that a sign stands before its amount, in characters: a column of amounts.
 const LEAD_GAP: f32 = 16.0;
 /// Farthest that a sign stands behind its amount.
@@ -179,10 +181,11 @@ fn split(words: &[Piece], numbers: &[usize], row: usize, character: f32) -> Vec<
         let word = &words[n];
         let joined = previous.is_some_and(|p| {
             let gap = word.at[0] - words[p].at[2];
-            let limit = if words[p].line == word.line {
-                PHRASE_GAP
-            } else {
-                LINE_GAP
+            let left = &words[p];
+            let limit = match () {
+                () if left.line != word.line => LINE_GAP,
+                () if amount::apart(&left.text, &word.text) => AMOUNT_GAP,
+                () => PHRASE_GAP,
             };
             gap <= limit * character
         });

@@ -98,6 +98,14 @@ impl Frame {
         [cx + dx * c + dy * s, cy - dx * s + dy * c]
     }
 
+    /// A point of the frame in the turned region's image: the inverse of [`Self::level`].
+    pub fn tilted(&self, [x, y]: [f32; 2]) -> [f32; 2] {
+        let [cx, cy] = self.size().map(|v| v / 2.0);
+        let (s, c) = self.slope.sin_cos();
+        let (dx, dy) = (x - cx, y - cy);
+        [cx + dx * c - dy * s, cy + dx * s + dy * c]
+    }
+
     /// A point of the page, in the frame.
     fn point(&self, x: f32, y: f32) -> [f32; 2] {
         let [x1, y1, x2, y2] = self.at;
@@ -183,6 +191,8 @@ mod tests {
         let lines: Vec<_> = lines.iter().collect();
         let frame = Frame::new([0.0, 0.0, 300.0, 200.0], &lines);
         let words = frame.words(&lines);
+        let [x, y] = frame.level(frame.tilted([10.0, 20.0]));
+        assert!((x - 10.0).abs() < 1e-3 && (y - 20.0).abs() < 1e-3);
         assert!(
             words.iter().all(|w| (w.middle() - 100.0).abs() < 0.5),
             "{words:?}"
