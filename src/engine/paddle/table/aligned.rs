@@ -7,6 +7,7 @@ use super::grid::{Cell, Grid, MOST};
 use super::grouping::{Grouping, loose, placed, ruled};
 use super::items::{Row, rows, settle, spread};
 use super::rows::{Rows, union};
+use super::ruling::Segment;
 use super::words::Piece;
 
 /// What else is known of a table.
@@ -14,6 +15,8 @@ use super::words::Piece;
 pub struct Known<'a> {
     /// Heights of the lines that are drawn over its whole width, from top to bottom.
     pub rules: &'a [f32],
+    /// All lines that are drawn from left to right.
+    pub lines: &'a [Segment],
     /// What a model makes of it, if one was asked.
     pub model: Option<&'a Grid>,
 }
@@ -40,7 +43,7 @@ pub fn aligned(words: &[Piece], known: Known<'_>) -> Option<Aligned> {
         settle(row, number < zone, &columns);
     }
     if zone > 1 {
-        spread(&mut rows[..zone], &columns);
+        spread(&mut rows[..zone], &columns, known.lines);
     }
     let mut grouping = Grouping {
         rows: &rows,

@@ -3,6 +3,7 @@
 use super::amount::{is_amount, is_year};
 use super::columns::Columns;
 use super::rows::{Phrase, Rows, union};
+use super::ruling::Segment;
 use super::words::Piece;
 
 /// What stands in one row of text.
@@ -141,32 +142,109 @@ pub fn settle(row: &mut Row, header: bool, columns: &Columns) {
 
 /// Farthest that the middle of a header stands from that of its share, as part of the share.
 const CENTRED: f32 = 0.2;
+/// Farthest that a line stands below the header that it belongs to, in heights of the header.
+const UNDER: f32 = 1.0;
 
-/// Headers that stand centred over several columns without reaching over them: where the columns
-/// right of the labels can be shared evenly among the headers of a row, and each stands about the
-/// middle of its share, it spans its share.
-pub fn spread(rows: &mut [Row], columns: &Columns) {
-    let data = columns.at.len() - 1;
+/// Headers that stand centred over several columns without reaching over them span these: those
+/// over which the line below a header runs (`lines`), else, where the columns right of the labels
+/// can be shared evenly among the headers of a row, its share.
+pub fn spread(rows: &mut [Row], columns: &Columns, lines: &[Segment]) {
     for row in rows {
-        let mut heads: Vec<&mut Item> = row.items.iter_mut().filter(|i| i.columns[0] > 0).collect();
-        let count = heads.len();
-        if count == 0 || data == count || data % count != 0 {
+        underlined(row, columns, lines);
+        shared(row, columns);
+    }
+}
+
+fn underlined(row: &mut Row, columns: &Columns, lines: &[Segment]) {
+    for i in 0..row.items.len() {
+        let item = &row.items[i];
+        let [x1, y1, x2, y2] = item.at;
+        let below = |s: &&Segment| {
+            let (low, high) = (y2 - 0.3 * (y2 - y1), y2 + UNDER * (y2 - y1));
+            (low..high).contains(&s.across)
+                && s.from < x1 + 0.2 * (x2 - x1)
+                && s.to > x2 - 0.2 * (x2 - x1)
+        };
+        let Some(line) = lines.iter().find(below) else {
             continue;
-        }
-        let share = data / count;
-        let place = |i: usize| [1 + i * share, i * share + share];
-        let fits = heads.iter().enumerate().all(|(i, item)| {
-            let [from, to] = place(i);
-            let (x1, x2) = (columns.at[from][0], columns.at[to][1]);
-            let middle = (item.at[0] + item.at[2]) / 2.0;
-            let own = item.columns[0] >= from && item.columns[1] <= to;
-            let centred = (middle - (x1 + x2) / 2.0).abs() < CENTRED * (x2 - x1);
-            item.columns == [from, to] || own && centred
-        });
-        if fits {
-            for (i, item) in heads.iter_mut().enumerate() {
-                item.columns = place(i);
+        };
+        let over = |c: &[f32; 2]| (line.from..line.to).contains(&((c[0] + c[1]) / 2.0));
+        let first = columns.at.iter().position(over);
+        let last = columns.at.iter().rposition(over);
+        if let (Some(first @ 1..), Some(last)) = (first, last) {
+            let alone =
+                row.items.iter().enumerate().all(|(j, other)| {
+                    j == i || other.columns[1] < first || other.columns[0] > last
+                });
+            if alone {
+                row.items[i].columns = [first, last];
             }
         }
+    }
+}
+
+fn shared(row: &mut Row, columns: &Columns) {
+    let data = columns.at.len() - 1;
+    let mut heads: Vec<&mut Item> = row.items.iter_mut().filter(|i| i.columns[0] > 0).collect();
+    let count = heads.len();
+    if count == 0 || data == count || data % count != 0 {
+        return;
+    }
+    let share = data / count;
+    let place = |i: usize| [1 + i * share, i * share + share];
+    let fits = heads.iter().enumerate().all(|(i, item)| {
+        let [from, to] = place(i);
+        let (x1, x2) = (columns.at[from][0], columns.at[to][1]);
+        let middle = (item.at[0] + item.at[2]) / 2.0;
+        let own = item.columns[0] >= from && item.columns[1] <= to;
+        let centred = (middle - (x1 + x2) / 2.0).abs() < CENTRED * (x2 - x1);
+        item.columns == [from, to] || own && centred
+    });
+    if fits {
+        for (i, item) in heads.iter_mut().enumerate() {
+            item.columns = place(i);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rows::tests::drawn;
+    use super::*;
+
+    #[test]
+    fn a_line_below_a_header_says_over_which_columns_it_stands() {
+        let words = drawn(
+            "Item   Total    Men   Women\nx          5      2       3\ny          7      3       4\n",
+        );
+        let found = Rows::of(&words);
+        let columns = Columns::of(&found);
+        let mut row = Row {
+            middle: -20.0,
+            items: vec![Item {
+                columns: [2, 2],
+                at: [180.0, -30.0, 220.0, -10.0],
+                words: Vec::new(),
+                text: "Sexes".into(),
+            }],
+        };
+        let line = |from, to, across| Segment { from, to, across };
+        underlined(&mut row, &columns, &[line(150.0, 290.0, 40.0)]);
+        assert_eq!(row.items[0].columns, [2, 2], "a line far below");
+        underlined(&mut row, &columns, &[line(150.0, 290.0, -5.0)]);
+        assert_eq!(row.items[0].columns, [2, 3]);
+    }
+
+    #[test]
+    fn a_phrase_over_two_columns_of_amounts_is_parted() {
+        let words = drawn("Item     2019     2020\nSales    1,000   2,000\nCosts    1,500 2,500\n");
+        let found = Rows::of(&words);
+        let columns = Columns::of(&found);
+        let last = &rows(&words, &found, &columns)[2];
+        let texts: Vec<_> = last.items.iter().map(|i| (&*i.text, i.columns)).collect();
+        assert_eq!(
+            texts,
+            [("Costs", [0, 0]), ("1,500", [1, 1]), ("2,500", [2, 2])]
+        );
     }
 }

@@ -9,6 +9,7 @@ mod amount;
 mod columns;
 mod dashes;
 mod fill;
+mod fits;
 mod grid;
 mod grouping;
 mod items;
@@ -21,8 +22,8 @@ mod wired;
 mod words;
 
 use self::aligned::{Known, aligned};
-use self::amount::is_amount;
 use self::fill::Filled;
+use self::fits::drawn;
 use self::grid::Grid;
 use self::kind::{Kind, Kinds};
 use self::lineless::Lineless;
@@ -46,8 +47,6 @@ pub struct Tables {
 const INSIDE: f32 = 0.5;
 /// Smallest side of a region that can be a table, pixels.
 const LEAST_SIDE: f32 = 16.0;
-/// Part of the cells with words that may hold what belongs in several.
-const MOST_CROWDED: f32 = 0.1;
 
 impl Tables {
     /// `characters`: the metadata `character` of the model for lineless tables.
@@ -160,6 +159,7 @@ impl Tables {
         let rules = lines.full(from, to);
         let alone = Known {
             rules: &rules,
+            lines: &lines.horizontal,
             model: None,
         };
         let mut best = aligned(words, alone);
@@ -179,57 +179,6 @@ impl Tables {
     }
 }
 
-/// A grid between drawn lines, with its words, where these agree.
-fn drawn(grid: Option<Grid>, words: &[Piece]) -> Option<Filled> {
-    let filled = Filled::by_place(grid?, words)
-        .with_spans_cut(words)?
-        .without_empty()?;
-    let fits = filled.grid.rows > 1
-        && filled.grid.columns > 1
-        && crowded(&filled, words) <= MOST_CROWDED
-        && !composite(&filled, words);
-    fits.then_some(filled)
-}
-
-/// Whether the cells of a column have words beside each other with gaps between them, most of
-/// them: it is several columns.
-fn composite(filled: &Filled, words: &[Piece]) -> bool {
-    (0..filled.grid.columns).any(|column| {
-        let cells = filled.grid.cells.iter().zip(&filled.words);
-        let full = cells.filter(|(c, w)| c.column == column && c.colspan == 1 && !w.is_empty());
-        let (mut all, mut beside) = (0, 0);
-        for (_, numbers) in full {
-            let rows = phrases(numbers, words).1;
-            all += 1;
-            beside += usize::from(rows.phrases.len() > rows.middles.len());
-        }
-        all > 1 && 2 * beside > all
-    })
-}
-
-fn phrases(numbers: &[usize], words: &[Piece]) -> (Vec<Piece>, Rows) {
-    let held: Vec<Piece> = numbers.iter().map(|&n| words[n].clone()).collect();
-    let rows = Rows::of(&held);
-    (held, rows)
-}
-
-/// Part of the cells with words in which amounts stand one below the other, or words beside each
-/// other with a gap between them.
-fn crowded(filled: &Filled, words: &[Piece]) -> f32 {
-    let full: Vec<&Vec<usize>> = filled.words.iter().filter(|w| !w.is_empty()).collect();
-    let several = |numbers: &Vec<usize>| {
-        let (held, rows) = phrases(numbers, words);
-        let amounts = rows
-            .phrases
-            .iter()
-            .filter(|p| is_amount(&Rows::text(&held, p)))
-            .count();
-        let beside = rows.phrases.len() > rows.middles.len();
-        amounts > 1 || beside && amounts > 0
-    };
-    full.iter().filter(|w| several(w)).count() as f32 / full.len().max(1) as f32
-}
-
 /// A grid of the turned region's image in the frame.
 fn leveled(mut grid: Grid, frame: &Frame) -> Grid {
     for cell in &mut grid.cells {
@@ -241,4 +190,195 @@ fn leveled(mut grid: Grid, frame: &Frame) -> Grid {
         cell.at = [left, top, right, bottom];
     }
     grid
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f32::consts::FRAC_PI_2;
+
+    use super::super::line::Source;
+    use super::super::pixels::Slanted;
+    use super::*;
+    use crate::engine::session::View;
+
+    /// Scores of wired and lineless.
+    struct Kinded([f32; 2]);
+    impl Graph for Kinded {
+        fn run(
+            &mut self,
+            _: &[(&str, View<'_>)],
+            _: &[&str],
+            take: &mut dyn FnMut(&[View<'_>]),
+        ) -> Result<(), RunError> {
+            take(&[View::new(&[1, 2], &self.0)]);
+            Ok(())
+        }
+    }
+
+    /// A model that must not be asked.
+    struct Unasked;
+    impl Graph for Unasked {
+        fn run(
+            &mut self,
+            _: &[(&str, View<'_>)],
+            _: &[&str],
+            _: &mut dyn FnMut(&[View<'_>]),
+        ) -> Result<(), RunError> {
+            Err(RunError("asked without need".into()))
+        }
+    }
+
+    /// Finds no line and writes no token.
+    struct Empty;
+    impl Graph for Empty {
+        fn run(
+            &mut self,
+            inputs: &[(&str, View<'_>)],
+            _: &[&str],
+            take: &mut dyn FnMut(&[View<'_>]),
+        ) -> Result<(), RunError> {
+            if inputs[0].0 == "x" {
+                take(&[
+                    View::new::<f32>(&[1, 0, 8], &[]),
+                    View::new::<f32>(&[1, 0, 5], &[]),
+                ]);
+            } else {
+                let points: i64 = inputs[0].1.shape[2..].iter().product();
+                take(&[View::new(&[points], &vec![0i64; points as usize])]);
+            }
+            Ok(())
+        }
+    }
+
+    const NAMES: &str = "<tr>\n</tr>\n<td></td>";
+
+    fn line(x1: f32, y1: f32, x2: f32, y2: f32, text: &str) -> Line {
+        let at = Slanted {
+            cx: (x1 + x2) / 2.0,
+            cy: (y1 + y2) / 2.0,
+            width: x2 - x1,
+            height: y2 - y1,
+            angle: 0.0,
+        };
+        Line::even(at, text.into(), 1.0, Source::Image)
+    }
+
+    fn white(width: u32, height: u32) -> Pixels<'static> {
+        let rgb = vec![255; (width * height * 3) as usize].into();
+        Pixels { width, height, rgb }
+    }
+
+    fn read(tables: &mut Tables, page: &Pixels<'_>, lines: &[Line]) -> Option<String> {
+        let lines: Vec<&Line> = lines.iter().collect();
+        tables.of(page, [0.0, 0.0, 1.0, 1.0], &lines).unwrap()
+    }
+
+    #[test]
+    fn lines_on_the_image_are_the_grid_of_a_wired_table() {
+        let mut page = white(300, 120);
+        let rgb = page.rgb.to_mut();
+        let mut draw = |x1: usize, y1: usize, x2: usize, y2: usize| {
+            for y in y1..y2 {
+                rgb[(y * 300 + x1) * 3..(y * 300 + x2) * 3].fill(0);
+            }
+        };
+        for y in [0, 38, 78, 117] {
+            draw(0, y, 300, y + 2);
+        }
+        for x in [0, 148, 297] {
+            draw(x, if x == 148 { 39 } else { 0 }, x + 2, 119);
+        }
+        let lines = [
+            line(110.0, 8.0, 190.0, 30.0, "Both of"),
+            line(10.0, 48.0, 60.0, 70.0, "two"),
+            line(160.0, 48.0, 250.0, 70.0, "words in"),
+            line(10.0, 86.0, 60.0, 108.0, "12"),
+            line(160.0, 86.0, 210.0, 108.0, "34"),
+        ];
+        let (wired, lineless) = (Box::new(Unasked), Box::new(Unasked));
+        let mut tables = Tables::new(Box::new(Kinded([1.0, 0.0])), wired, lineless, NAMES);
+        let expected = "<table>\n<thead>\n<tr><th colspan=\"2\">Both of</th></tr>\n</thead>\n<tbody>\n\
+            <tr><td>two</td><td>words in</td></tr>\n<tr><td>12</td><td>34</td></tr>\n</tbody>\n</table>";
+        assert_eq!(read(&mut tables, &page, &lines).as_deref(), Some(expected));
+    }
+
+    fn lineless() -> Tables {
+        Tables::new(
+            Box::new(Kinded([0.0, 1.0])),
+            Box::new(Unasked),
+            Box::new(Unasked),
+            NAMES,
+        )
+    }
+
+    #[test]
+    fn words_in_rows_and_columns_need_no_model() {
+        // One line holds words of two cells.
+        let lines = [
+            line(0.0, 0.0, 40.0, 20.0, "Item"),
+            line(200.0, 0.0, 240.0, 20.0, "2019"),
+            line(0.0, 30.0, 230.0, 50.0, "Sales             12,345"),
+            line(0.0, 60.0, 50.0, 80.0, "Costs"),
+            line(200.0, 60.0, 230.0, 80.0, "678"),
+        ];
+        let expected = "| Item | 2019 |\n|---|---|\n| Sales | 12,345 |\n| Costs | 678 |";
+        let page = white(300, 100);
+        assert_eq!(
+            read(&mut lineless(), &page, &lines).as_deref(),
+            Some(expected)
+        );
+    }
+
+    #[test]
+    fn a_turned_table_is_read_upright() {
+        // The same reading downwards: x is the height from the right.
+        let turned = |x1: f32, y1: f32, x2: f32, y2: f32, text: &str| {
+            let line = line(x1, y1, x2, y2, text);
+            let at = Slanted {
+                cx: 100.0 - line.at.cy,
+                cy: line.at.cx,
+                angle: FRAC_PI_2,
+                ..line.at
+            };
+            Line { at, ..line }
+        };
+        let lines = [
+            turned(0.0, 0.0, 40.0, 20.0, "Item"),
+            turned(200.0, 0.0, 240.0, 20.0, "2019"),
+            turned(0.0, 60.0, 50.0, 80.0, "Costs"),
+            turned(200.0, 60.0, 230.0, 80.0, "678"),
+        ];
+        let expected = "| Item | 2019 |\n|---|---|\n| Costs | 678 |";
+        let page = white(100, 300);
+        assert_eq!(
+            read(&mut lineless(), &page, &lines).as_deref(),
+            Some(expected)
+        );
+    }
+
+    #[test]
+    fn what_stands_in_no_rows_and_columns_is_no_table() {
+        let empty = || Box::new(Empty);
+        let mut tables = Tables::new(Box::new(Kinded([1.0, 0.0])), empty(), empty(), NAMES);
+        let page = white(300, 100);
+        let lines = [
+            line(0.0, 0.0, 240.0, 20.0, "one line of words"),
+            line(0.0, 30.0, 240.0, 50.0, "and another of them"),
+        ];
+        assert_eq!(read(&mut tables, &page, &lines), None);
+        assert_eq!(read(&mut tables, &page, &[]), None);
+        let region = |label, at| Region {
+            label,
+            score: 0.9,
+            at,
+        };
+        let regions = [
+            region("text", [0.0, 0.0, 1.0, 1.0]),
+            region("table", [0.5, 0.5, 0.5, 0.5]),
+        ];
+        assert_eq!(
+            tables.of_regions(&page, &regions, &lines).unwrap(),
+            [None, None]
+        );
+    }
 }
