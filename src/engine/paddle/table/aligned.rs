@@ -21,11 +21,25 @@ pub struct Known<'a> {
     pub model: Option<&'a Grid>,
 }
 
-/// A grid of words.
+/// A table's words in a grid, and those around it.
 pub struct Aligned {
     pub filled: Filled,
+    /// Words of a title above the table and of notes below it, which stand over its columns.
+    pub title: Vec<usize>,
+    pub notes: Vec<usize>,
     /// Whether a model could tell better which lines go on: it was not asked, and it matters.
     pub doubtful: bool,
+}
+
+impl From<Filled> for Aligned {
+    fn from(filled: Filled) -> Self {
+        Self {
+            filled,
+            title: Vec::new(),
+            notes: Vec::new(),
+            doubtful: false,
+        }
+    }
 }
 
 /// The grid of these words; `None` where they do not stand in rows and columns.
@@ -37,6 +51,10 @@ pub fn aligned(words: &[Piece], known: Known<'_>) -> Option<Aligned> {
         return None;
     }
     let mut rows = rows(words, &found, &columns);
+    let (title, notes) = around(&mut rows);
+    if rows.len() < 2 {
+        return None;
+    }
     let band = bands(&rows, known.rules);
     let zone = head(&rows, &band);
     for (number, row) in rows.iter_mut().enumerate() {
@@ -69,7 +87,33 @@ pub fn aligned(words: &[Piece], known: Known<'_>) -> Option<Aligned> {
         held[owners[cell.row * grid.columns + cell.column]].extend(words);
     }
     let filled = Filled { grid, words: held };
-    Some(Aligned { filled, doubtful })
+    Some(Aligned {
+        filled,
+        title,
+        notes,
+        doubtful,
+    })
+}
+
+/// Takes the rows of text away that are not the table's: at the top those of one phrase that runs
+/// from the labels over other columns, at the bottom the first of these and what follows on it.
+fn around(rows: &mut Vec<Row>) -> (Vec<usize>, Vec<usize>) {
+    let wide = |r: &Row| matches!(&r.items[..], [i] if i.columns[0] == 0 && i.columns[1] > 0);
+    let words = |rows: Vec<Row>| -> Vec<usize> {
+        let items = rows.into_iter().flat_map(|r| r.items);
+        items.flat_map(|i| i.words).collect()
+    };
+    let table = rows
+        .iter()
+        .rposition(|r| r.items.len() > 1)
+        .map_or(0, |i| i + 1);
+    let notes = match rows[table..].iter().position(wide) {
+        Some(from) => rows.split_off(table + from),
+        None => Vec::new(),
+    };
+    let top = rows.iter().take_while(|r| wide(r)).count();
+    let title = rows.drain(..top).collect();
+    (words(title), words(notes))
 }
 
 /// For each row of text the number of full lines above it.
@@ -203,6 +247,38 @@ Alpha|for the first of the lines|none
 Beta|second|see there
 ";
         assert_eq!(table(written), expected);
+    }
+
+    #[test]
+    fn labels_of_sections_stand_in_rows_of_their_own() {
+        let written = "
+                Men           Women
+             n      %       n       %
+Age, years
+  18-29     12   24.0      13    26.0
+  30-44     20   40.0      19    38.0
+";
+        let expected = "\
+# |Men|^|Women|^
+# |n|%|n|%
+Age, years||||
+18-29|12|24.0|13|26.0
+30-44|20|40.0|19|38.0
+";
+        assert_eq!(table(written), expected);
+    }
+
+    #[test]
+    fn a_title_and_notes_are_not_the_tables() {
+        let words = drawn(
+            "Table 3. The methods on all sets\nMethod    One    Two\nOurs      1.2    2.3\n\
+             Theirs    3.2    4.3\nOthers    5.2    6.3\n* Means over five runs, as is\nusual.\n",
+        );
+        let found = aligned(&words, Known::default()).unwrap();
+        let text = |numbers: &[usize]| super::super::fill::text(numbers, &words);
+        assert_eq!(text(&found.title), "Table 3. The methods on all sets");
+        assert_eq!(text(&found.notes), "* Means over five runs, as is usual.");
+        assert_eq!((found.filled.grid.rows, found.filled.grid.columns), (4, 3));
     }
 
     #[test]

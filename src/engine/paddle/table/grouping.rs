@@ -110,8 +110,8 @@ impl Grouping<'_> {
         pairs.all(|(a, b)| a.is_some_and(|a| self.goes(a, b, true)))
     }
 
-    /// Whether a line of a cell goes on with the line above it. `told`: it may without a sign,
-    /// where the line above is full.
+    /// Whether a line of a cell goes on with the line above it: it begins or ends as one that
+    /// does, or `told` and the line above is full.
     fn goes(&self, a: &Item, b: &Item, told: bool) -> bool {
         let character = self.found.character;
         let first = b.text.split(' ').next().map_or(0, |w| w.chars().count());
@@ -119,7 +119,7 @@ impl Grouping<'_> {
         let full = a.at[2] + (first as f32 + 1.0) * character > end;
         let indented = b.at[0] > a.at[0] + 0.5 * character;
         let signed = is_open(&a.text) || continues(&b.text) && (full || indented);
-        !a.text.ends_with(':') && (signed || full && (indented || told))
+        !a.text.ends_with(':') && (signed || full && told)
     }
 }
 

@@ -11,6 +11,14 @@ pub fn markup(grid: &Grid, texts: &[String]) -> String {
     }
 }
 
+/// A paragraph beside a table, which shall not begin as a list or heading.
+pub fn paragraph(text: &str) -> String {
+    match text.split_once(' ') {
+        Some(("*" | "-" | "+" | ">" | "#" | "##", _)) => format!("\\{text}"),
+        _ => text.into(),
+    }
+}
+
 /// Rows between pipes. The first row is the header: several header rows are for [`html`], where a
 /// header spans, or stand below it.
 fn pipes(grid: &Grid, texts: &[String]) -> String {
@@ -141,6 +149,12 @@ mod tests {
         let texts = ["a|b <b>", "x<sup>2</sup>\nor", "*p 5*", "<0.05"].map(String::from);
         let expected = "| a\\|b \\<b> | x<sup>2</sup><br>or |\n|---|---|\n| \\*p 5* | <0.05 |";
         assert_eq!(markup(&grid, &texts), expected);
+    }
+
+    #[test]
+    fn a_note_is_no_list() {
+        assert_eq!(paragraph("* p < 0.05"), "\\* p < 0.05");
+        assert_eq!(paragraph("*p < 0.05"), "*p < 0.05");
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod ruling;
 mod wired;
 mod words;
 
-use self::aligned::{Known, aligned};
+use self::aligned::{Aligned, Known, aligned};
 use self::fill::Filled;
 use self::fits::drawn;
 use self::grid::Grid;
@@ -118,28 +118,37 @@ impl Tables {
         let image = upright(cut, frame.turn);
         let character = Rows::of(&words).character;
         dashes::correct(&mut words, &image, &frame, character);
-        let filled = self.filled(&image, &frame, &words)?;
-        Ok(filled.map(|mut filled| {
-            dashes::add(&mut filled, &mut words, &image, &frame, character);
-            markup::markup(&filled.grid, &filled.texts(&words))
-        }))
+        let Some(mut table) = self.table(&image, &frame, &words)? else {
+            return Ok(None);
+        };
+        dashes::add(&mut table.filled, &mut words, &image, &frame, character);
+        let around = |numbers: &[usize]| markup::paragraph(&fill::text(numbers, &words));
+        let grid = markup::markup(&table.filled.grid, &table.filled.texts(&words));
+        let mut parts = vec![around(&table.title), grid, around(&table.notes)];
+        parts.retain(|p| !p.is_empty());
+        Ok(Some(parts.join("\n\n")))
     }
 
     /// The grid between the drawn lines where the words fit it, else the grid in which they stand.
-    fn filled(
+    fn table(
         &mut self,
         image: &Pixels<'_>,
         frame: &Frame,
         words: &[Piece],
-    ) -> Result<Option<Filled>, RunError> {
+    ) -> Result<Option<Aligned>, RunError> {
         let lines = Lines::of(&Marks::of(image), 1.0, frame);
         if self.kinds.of(image)? == Kind::Wired {
-            let mut filled = drawn(lines.grid(frame.size()), words);
-            if filled.is_none() {
-                filled = drawn(self.wired.of(image, frame)?.grid(frame.size()), words);
+            let mut grid = lines.grid(frame.size());
+            if grid.is_none() {
+                // Lines too faint, bent or broken for their edges.
+                let mut heights: Vec<f32> = words.iter().map(Piece::height).collect();
+                heights.sort_by(f32::total_cmp);
+                let letters = heights.get(heights.len() / 2).copied().unwrap_or(1.0);
+                grid = self.wired.of(image, frame, letters)?.grid(frame.size());
             }
-            if filled.is_some() {
-                return Ok(filled);
+            let filled = drawn(grid, words);
+            if let Some(filled) = filled {
+                return Ok(Some(filled.into()));
             }
         }
         self.standing(image, frame, &lines, words)
@@ -153,7 +162,7 @@ impl Tables {
         frame: &Frame,
         lines: &Lines,
         words: &[Piece],
-    ) -> Result<Option<Filled>, RunError> {
+    ) -> Result<Option<Aligned>, RunError> {
         let from = words.iter().map(|w| w.at[0]).fold(f32::MAX, f32::min);
         let to = words.iter().map(|w| w.at[2]).fold(f32::MIN, f32::max);
         let rules = lines.full(from, to);
@@ -172,10 +181,14 @@ impl Tables {
             best = aligned(words, asked);
             if best.is_none() {
                 let filled = model.and_then(|g| Filled::by_place(g, words).without_empty());
-                return Ok(filled.filter(|f| f.grid.rows * f.grid.columns > 1));
+                let filled = filled.filter(|f| f.grid.rows * f.grid.columns > 1);
+                return Ok(filled.map(Aligned::from));
             }
         }
-        Ok(best.and_then(|a| a.filled.without_empty()))
+        Ok(best.and_then(|a| {
+            let filled = a.filled.without_empty()?;
+            Some(Aligned { filled, ..a })
+        }))
     }
 }
 
