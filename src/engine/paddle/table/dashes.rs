@@ -55,6 +55,7 @@ pub fn add(
                 text: written(dash, character).into(),
                 at: [dash[0] - dx, dash[1] - dy, dash[2] - dx, dash[3] - dy],
                 line,
+                glued: false,
             });
             line += 1;
         }
@@ -158,6 +159,7 @@ mod tests {
             text: "1".into(),
             at: [x1, 8.0, x2, 24.0],
             line: 0,
+            glued: false,
         };
         let mut read = [word(16.0, 32.0), word(76.0, 90.0)];
         correct(&mut read, &image, &frame, 12.0);

@@ -3,7 +3,7 @@
 use super::amount::together;
 use super::grid::{Cell, Grid};
 use super::rows::Rows;
-use super::words::Piece;
+use super::words::{Piece, unspaced};
 
 /// A grid with the words of each of its cells.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,12 +172,24 @@ pub fn text(numbers: &[usize], pieces: &[Piece]) -> String {
     let mut out = String::new();
     for line in &mut lines {
         line.sort_by(|a, b| a.at[0].total_cmp(&b.at[0]));
+        let letters = || {
+            line.iter()
+                .flat_map(|w| w.text.chars())
+                .filter(|c| c.is_alphabetic())
+        };
+        if 2 * letters().filter(|&c| leftward(c)).count() > letters().count() {
+            line.reverse();
+        }
         let listed = line.len() > 1 && matches!(&*line[0].text, "-" | "–" | "•" | "◦" | "▪" | "*");
         if listed && !out.is_empty() {
             out.push('\n');
         }
         for (i, word) in line.iter().enumerate() {
-            append(&mut out, &word.text, i == 0);
+            if word.glued && i > 0 && line[i - 1].line == word.line {
+                out.push_str(&word.text);
+            } else {
+                append(&mut out, &word.text, i == 0);
+            }
         }
     }
     out
@@ -205,9 +217,9 @@ fn append(out: &mut String, word: &str, fresh: bool) {
     out.push_str(word);
 }
 
-/// Chinese and Japanese: characters and their punctuation.
-fn unspaced(c: char) -> bool {
-    matches!(c, '\u{3000}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}')
+/// Hebrew and Arabic, which read from right to left.
+fn leftward(c: char) -> bool {
+    matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}')
 }
 
 #[cfg(test)]
@@ -293,6 +305,7 @@ mod tests {
         assert_eq!(of("sum -\nrest\n"), "sum - rest");
         assert_eq!(of("\u{4e00}\n\u{4e8c}\n"), "\u{4e00}\u{4e8c}");
         assert_eq!(of("$   12   %\n"), "$12%");
+        assert_eq!(of("ב א\n"), "א ב", "from right to left");
         assert_eq!(
             of("both:\n- one\n- two\nmore\n-\n5\n"),
             "both:\n- one\n- two more - 5"

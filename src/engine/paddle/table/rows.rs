@@ -85,7 +85,8 @@ impl Rows {
         let mut out = String::new();
         for &w in &phrase.words {
             let text = &words[w].text;
-            if !out.is_empty() && !amount::together(last_word(&out), text) {
+            let glued = words[w].glued || amount::together(last_word(&out), text);
+            if !out.is_empty() && !glued {
                 out.push(' ');
             }
             out.push_str(text);
@@ -257,6 +258,7 @@ pub(super) mod tests {
                             text: word,
                             at: [10.0 * from as f32, y, 10.0 * i as f32, y + 20.0],
                             line,
+                            glued: false,
                         });
                         (start, gap) = (None, 1);
                     }
@@ -312,6 +314,7 @@ pub(super) mod tests {
             text: "mid".into(),
             at: [200.0, 15.0, 230.0, 35.0],
             line: 99,
+            glued: false,
         });
         assert_eq!(Rows::of(&words).middles, [10.0, 25.0, 40.0]);
     }

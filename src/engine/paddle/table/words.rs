@@ -14,6 +14,8 @@ pub struct Piece {
     pub at: [f32; 4],
     /// Number of the line that it comes from: words of one line share their baseline.
     pub line: usize,
+    /// Whether no space stands before it in its line.
+    pub glued: bool,
 }
 
 impl Piece {
@@ -116,30 +118,53 @@ impl Frame {
         })
     }
 
-    /// The words of `lines` in the frame.
+    /// The words of `lines` in the frame. Scripts without spaces come character by character: one
+    /// line of theirs may run over several cells.
     pub fn words(&self, lines: &[&Line]) -> Vec<Piece> {
-        let mut out = Vec::new();
+        let mut out: Vec<Piece> = Vec::new();
         for (number, line) in lines.iter().enumerate() {
-            for word in line.words() {
-                let [cx, cy] = self.point(word.at.cx, word.at.cy);
+            let mut words: Vec<(String, [f32; 2], bool)> = Vec::new();
+            let mut before = ' ';
+            for (c, &[from, to]) in line.text.chars().zip(&line.extents) {
+                let spaced = before.is_whitespace();
+                let begins = spaced || unspaced(c) || unspaced(before);
+                before = c;
+                match words.last_mut() {
+                    _ if c.is_whitespace() => {}
+                    Some((text, extent, _)) if !begins => {
+                        text.push(c);
+                        extent[1] = to;
+                    }
+                    _ => words.push((c.into(), [from, to], !spaced)),
+                }
+            }
+            for (text, extent, glued) in words {
+                let word = line.part(extent);
+                let [cx, cy] = self.point(word.cx, word.cy);
                 let at = Slanted {
                     cx,
                     cy,
-                    angle: self.turned(word.at.angle) - self.slope,
-                    ..word.at
+                    angle: self.turned(word.angle) - self.slope,
+                    ..word
                 };
                 let at = at.bounds();
                 if at.iter().all(|v| v.is_finite()) {
                     out.push(Piece {
-                        text: word.text,
+                        text,
                         at,
                         line: number,
+                        glued,
                     });
                 }
             }
         }
         out
     }
+}
+
+/// Chinese and Japanese: characters and their punctuation.
+pub fn unspaced(c: char) -> bool {
+    matches!(c, '\u{3000}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}')
 }
 
 #[cfg(test)]
@@ -177,6 +202,17 @@ mod tests {
         assert_eq!(frame.turn, Rotation::ThreeQuarter);
         let place = frame.words(&[&up])[0].at.map(f32::round);
         assert_eq!(place, [100.0, 15.0, 116.0, 25.0]);
+    }
+
+    #[test]
+    fn scripts_without_spaces_come_by_characters() {
+        let line = line(20.0, 10.0, 0.0, "第12章 a");
+        let words = Frame::new([0.0, 0.0, 40.0, 20.0], &[]).words(&[&line]);
+        let texts: Vec<_> = words.iter().map(|w| (&*w.text, w.glued)).collect();
+        assert_eq!(
+            texts,
+            [("第", false), ("12", true), ("章", true), ("a", false)]
+        );
     }
 
     #[test]
