@@ -1,5 +1,5 @@
-//! The embedded default engine: PP-OCR detection and recognition, page orientation and
-//! PP-DocLayoutV3 with its reading order.
+//! The embedded default engine: PP-OCR detection and recognition, page orientation,
+//! PP-DocLayoutV3 with its reading order, and tables.
 //!
 //! A page is turned upright, its regions and lines are found on small copies, the lines are cut
 //! from the page image itself and read in batches of similar width, and put into the regions.
@@ -11,6 +11,7 @@ mod line;
 pub(super) mod orientation;
 pub(super) mod pixels;
 mod recognise;
+mod table;
 
 use std::path::Path;
 use std::time::Instant;
@@ -20,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 use self::pixels::{Pixels, to_displayed, upright};
 use self::recognise::{Alphabet, Recognise};
+use self::table::Tables;
 use super::session::{Graph, Place, RunError, Runtime};
 use super::{EngineError, Identity, ReadError, ReadTask, Reader};
 use crate::config::{self, Device};
@@ -45,6 +47,7 @@ pub struct Paddle {
     layout: layout::Layout,
     detect: detect::Detect,
     recognise: Recognise,
+    tables: Tables,
 }
 
 impl Paddle {
@@ -102,11 +105,7 @@ impl Paddle {
             characters = session.metadata("character");
             graphs.push(Box::new(session));
         }
-        let characters = characters.ok_or_else(|| EngineError::Config {
-            what: recognition.display().to_string(),
-            why: "its metadata has no dictionary (\"character\")".into(),
-            hint: "run packaging/fetch-assets --verify".into(),
-        })?;
+        let characters = dictionary(characters, &recognition)?;
         let settings = format!(
             "paddle {REVISION} dpi {DPI} pixels {MAX_PIXELS} detect {DETECT_DPI} {DETECT_LONGEST}"
         );
@@ -121,7 +120,25 @@ impl Paddle {
             layout: layout::Layout::new(graph("layout", &layout::Layout::OUTPUTS)?),
             detect: detect::Detect::new(graph("detection", &[])?, DETECT_DPI, DETECT_LONGEST),
             recognise: Recognise::new(graphs, Alphabet::new(&characters)),
+            tables: Self::tables(runtime, pack)?,
         })
+    }
+
+    /// The models of tables run on the CPU everywhere: they are small, and SLANet-plus is a loop of
+    /// tiny steps.
+    fn tables(runtime: &Runtime, pack: &Pack) -> Result<Tables, EngineError> {
+        let session = |role: &str| runtime.session(&pack.file(role)?, Place::Cpu, &[]);
+        let lineless = session("table_lineless")?;
+        let tokens = dictionary(
+            lineless.metadata("character"),
+            &pack.file("table_lineless")?,
+        )?;
+        Ok(Tables::new(
+            Box::new(session("table_kind")?),
+            Box::new(session("table_wired")?),
+            Box::new(lineless),
+            &tokens,
+        ))
     }
 
     /// Reads one page.
@@ -140,7 +157,9 @@ impl Paddle {
         laps.lap("detection");
         let lines = self.recognise.of(&page, &boxes)?;
         laps.lap("recognition");
-        let blocks = compose::compose(&regions, &lines, &[], width, height)
+        let tables = self.tables.of_regions(&page, &regions, &lines)?;
+        laps.lap("tables");
+        let blocks = compose::compose(&regions, &lines, &tables, width, height)
             .into_iter()
             .map(|placed| Block {
                 label: placed.label.into(),
@@ -167,6 +186,15 @@ impl Paddle {
             started.elapsed().as_secs_f64(),
         ))
     }
+}
+
+/// A model's dictionary, which stands in its metadata.
+fn dictionary(found: Option<String>, model: &Path) -> Result<String, EngineError> {
+    found.ok_or_else(|| EngineError::Config {
+        what: model.display().to_string(),
+        why: "its metadata has no dictionary (\"character\")".into(),
+        hint: "run packaging/fetch-assets --verify".into(),
+    })
 }
 
 /// Seconds of the steps of a page.
