@@ -6,6 +6,7 @@
 
 mod compose;
 mod detect;
+mod layer;
 mod layout;
 mod line;
 pub(super) mod orientation;
@@ -22,10 +23,10 @@ use self::pixels::{Pixels, to_displayed, upright};
 use self::recognise::{Alphabet, Recognise};
 use super::session::{Graph, Place, RunError, Runtime};
 use super::{EngineError, Identity, ReadError, ReadTask, Reader};
-use crate::config::{self, Device};
+use crate::config::{Config, Device, TextLayer};
 use crate::durable;
 use crate::pack::Pack;
-use crate::page::{Block, ImageWish, PageBox, PageImage, Reading};
+use crate::page::{Block, ImageWish, PageBox, PageChars, PageImage, PageText, Reading, TextSource};
 
 /// Pixels per inch of page images: small print (6 points) still has 17 rows.
 const DPI: f32 = 200.0;
@@ -37,7 +38,13 @@ const DETECT_LONGEST: u32 = 2400;
 /// Recognition sessions side by side at most; each holds its own copy of 21 MB of weights.
 const MAX_RECOGNISERS: usize = 8;
 /// Changes whenever the same page would be read otherwise.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
+
+/// What is said of a page whose text layer is not asked for.
+const IMAGE: PageText = PageText {
+    source: TextSource::Image,
+    note: None,
+};
 
 pub struct Paddle {
     identity: Identity,
@@ -45,39 +52,50 @@ pub struct Paddle {
     layout: layout::Layout,
     detect: detect::Detect,
     recognise: Recognise,
+    text_layer: TextLayer,
+    /// The characters that recognition reads.
+    known: layer::Known,
 }
 
 impl Paddle {
-    /// Loads the pack in `models` that `engine` names, with the library in `lib`.
-    pub fn load(lib: &Path, models: &Path, engine: &config::Engine) -> Result<Self, EngineError> {
+    /// Loads the pack in `models` that the settings name, with the library in `lib`.
+    pub fn load(lib: &Path, models: &Path, config: &Config) -> Result<Self, EngineError> {
+        let (engine, text_layer) = (&config.engine, config.paddle.text_layer);
         let folder = models.join(engine.pack());
         let pack = Pack::open(&folder, "paddle")?;
         let runtime = Runtime::load(lib, engine.device, engine.threads)?;
         if runtime.has_cuda() {
-            let tried = Self::build(&runtime, &pack, Place::Cuda).and_then(|mut paddle| {
-                // Only a real run shows that the device works.
-                paddle.warm().map_err(|e| EngineError::Machine {
-                    what: "CUDA".into(),
-                    why: e.to_string(),
-                })?;
-                Ok(paddle)
-            });
+            let tried =
+                Self::build(&runtime, &pack, Place::Cuda, text_layer).and_then(|mut paddle| {
+                    // Only a real run shows that the device works.
+                    paddle.warm().map_err(|e| EngineError::Machine {
+                        what: "CUDA".into(),
+                        why: e.to_string(),
+                    })?;
+                    Ok(paddle)
+                });
             match tried {
                 Ok(paddle) => return Ok(paddle),
                 Err(e) if engine.device == Device::Cuda => return Err(e),
                 Err(e) => tracing::warn!("CUDA cannot be used, reading on the CPU: {e}"),
             }
         }
-        Self::build(&runtime, &pack, Place::Cpu)
+        Self::build(&runtime, &pack, Place::Cpu, text_layer)
     }
 
-    /// Loads the default pack in `models` on the CPU, whatever else `runtime` is used for.
+    /// Loads the default pack in `models` on the CPU, whatever else `runtime` is used for. All text
+    /// is read from the image.
     pub fn on_cpu(runtime: &Runtime, models: &Path) -> Result<Self, EngineError> {
         let pack = Pack::open(&models.join("paddle"), "paddle")?;
-        Self::build(runtime, &pack, Place::Cpu)
+        Self::build(runtime, &pack, Place::Cpu, TextLayer::Never)
     }
 
-    fn build(runtime: &Runtime, pack: &Pack, place: Place) -> Result<Self, EngineError> {
+    fn build(
+        runtime: &Runtime,
+        pack: &Pack,
+        place: Place,
+        text_layer: TextLayer,
+    ) -> Result<Self, EngineError> {
         let graph = |role: &str, outputs: &[&str]| -> Result<Box<dyn Graph>, EngineError> {
             Ok(Box::new(runtime.session(
                 &pack.file(role)?,
@@ -108,7 +126,8 @@ impl Paddle {
             hint: "run packaging/fetch-assets --verify".into(),
         })?;
         let settings = format!(
-            "paddle {REVISION} dpi {DPI} pixels {MAX_PIXELS} detect {DETECT_DPI} {DETECT_LONGEST}"
+            "paddle {REVISION} dpi {DPI} pixels {MAX_PIXELS} detect {DETECT_DPI} {DETECT_LONGEST} text layer {}",
+            text_layer.name()
         );
         Ok(Self {
             identity: Identity {
@@ -121,11 +140,22 @@ impl Paddle {
             layout: layout::Layout::new(graph("layout", &layout::Layout::OUTPUTS)?),
             detect: detect::Detect::new(graph("detection", &[])?, DETECT_DPI, DETECT_LONGEST),
             recognise: Recognise::new(graphs, Alphabet::new(&characters)),
+            text_layer,
+            known: layer::Known::new(&characters),
         })
     }
 
-    /// Reads one page.
+    /// Reads one page from its image alone.
     pub fn read(&mut self, image: &PageImage) -> Result<Reading, RunError> {
+        self.read_with(image, None)
+    }
+
+    /// Reads one page; `chars` are the PDF's own, used where they are trusted.
+    pub fn read_with(
+        &mut self,
+        image: &PageImage,
+        chars: Option<&PageChars>,
+    ) -> Result<Reading, RunError> {
         let started = Instant::now();
         let dpi = image.dpi;
         let displayed = Pixels::from(image);
@@ -138,7 +168,18 @@ impl Paddle {
         let (width, height) = (page.width as f32, page.height as f32);
         let boxes = compose::split(&self.detect.of(&page, dpi)?, &regions, width, height);
         laps.lap("detection");
-        let lines = self.recognise.of(&page, &boxes)?;
+        let mut recognise = |boxes: &[_]| self.recognise.of(&page, boxes);
+        let (lines, text) = match chars.filter(|_| self.text_layer == TextLayer::Auto) {
+            Some(chars) => layer::Page {
+                image: &page,
+                chars,
+                rotation,
+                regions: &regions,
+                boxes: &boxes,
+            }
+            .read(&self.known, recognise)?,
+            None => (recognise(&boxes)?, IMAGE),
+        };
         laps.lap("recognition");
         let blocks = compose::compose(&regions, &lines, width, height)
             .into_iter()
@@ -157,11 +198,9 @@ impl Paddle {
             "{}",
             laps.text()
         );
-        Ok(Reading::of_blocks(
-            blocks,
-            rotation,
-            started.elapsed().as_secs_f64(),
-        ))
+        let mut reading = Reading::of_blocks(blocks, rotation, started.elapsed().as_secs_f64());
+        reading.text = Some(text);
+        Ok(reading)
     }
 }
 
@@ -205,6 +244,10 @@ impl Reader for Paddle {
         }
     }
 
+    fn wants_chars(&self) -> bool {
+        self.text_layer == TextLayer::Auto
+    }
+
     fn warm(&mut self) -> Result<(), ReadError> {
         // A white letter page with a black bar: every model runs, recognition too.
         let (width, height) = (1700u32, 2200u32);
@@ -229,7 +272,8 @@ impl Reader for Paddle {
                 (task.reply)(Err(ReadError::Cancelled));
                 continue;
             }
-            let read = self.read(&task.image).map_err(fault);
+            let read = self.read_with(&task.image, task.chars.as_ref());
+            let read = read.map_err(fault);
             (task.reply)(read);
         }
     }
