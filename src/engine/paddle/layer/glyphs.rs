@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::frame::{Frame, Page, Span};
-use super::scripts::{is_combining, is_invisible, is_unmapped, symbol};
+use super::scripts::{Direction, direction, is_combining, is_invisible, is_unmapped, symbol};
 use crate::page::{CharKind, PageChar, PageChars};
 
 /// What a glyph stands for.
@@ -28,8 +28,6 @@ pub struct Glyph {
     pub sign: Sign,
     pub span: Span,
     pub invisible: bool,
-    /// Whether the file calls it a hyphen that divides a word.
-    pub divides: bool,
 }
 
 impl Glyph {
@@ -82,18 +80,19 @@ pub fn groups(chars: &PageChars, page: &Page) -> Vec<Group> {
         }
         let (group, seen) = &mut groups[at];
         let span = group.frame.span(c, page);
-        if sign != Sign::Space && sign != Sign::Guess && seen.is_twice(c.ch, &span) {
-            continue;
-        }
         let glyph = Glyph {
             sign,
             span,
             invisible: c.kind == CharKind::Invisible,
-            divides: c.ch == '\u{2}' || c.ch == '\u{ad}',
         };
-        if !joined(&mut group.glyphs, c.ch, &glyph) {
+        if glyph.is_space() {
+            group.glyphs.push(glyph);
+        } else if !joined(&mut group.glyphs, c.ch, &glyph) && !seen.is_twice(c.ch, &span) {
             group.glyphs.push(glyph);
         }
+    }
+    for (group, _) in &mut groups {
+        group.glyphs.iter_mut().for_each(turn);
     }
     groups.into_iter().map(|(group, _)| group).collect()
 }
@@ -122,23 +121,41 @@ fn joined(glyphs: &mut [Glyph], ch: char, glyph: &Glyph) -> bool {
     };
     let (span, last) = (&glyph.span, &before.span);
     let size = last.size.max(1e-3);
-    let level = (span.base - last.base).abs() < 0.5 * size;
-    // The second letter of a ligature has no advance of its own: it stands where the first does, or
-    // where that one ends.
-    let part = span.width() < 0.01 * size
-        && level
-        && span.u[0] > last.u[0] - 0.01 * size
-        && span.u[1] < last.u[1] + 0.01 * size;
+    let near = |a: f32, b: f32| (a - b).abs() < 0.01 * size;
+    let same = near(span.base, last.base) && near(span.u[0], last.u[0]);
+    let part = same && (near(span.u[1], last.u[1]) || near(span.width(), 0.0));
     let mark = is_combining(ch)
         && span.middle() > last.u[0] - OVER * size
         && span.middle() < last.u[1] + OVER * size
         && (span.base - last.base).abs() < 1.2 * size;
     match &mut before.sign {
         Sign::Text(letters) if part || mark => {
-            letters.push_str(text);
+            // The same letter in the same place is a ligature's, or printed twice.
+            let twice = part && letters.ends_with(ch) && ch != 'f' && !is_leftward(ch);
+            if !twice {
+                letters.push_str(text);
+            }
             true
         }
         _ => false,
+    }
+}
+
+fn is_leftward(ch: char) -> bool {
+    direction(ch) == Direction::Left
+}
+
+/// Brings letters of one glyph that are read from right to left into their order: pdfium has turned
+/// them, as if they stood beside each other.
+fn turn(glyph: &mut Glyph) {
+    if let Sign::Text(letters) = &mut glyph.sign
+        && letters
+            .chars()
+            .filter(|&c| is_leftward(c) && !is_combining(c))
+            .count()
+            > 1
+    {
+        *letters = letters.chars().rev().collect();
     }
 }
 

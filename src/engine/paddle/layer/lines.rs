@@ -18,7 +18,8 @@ pub struct Found {
     pub line: Line,
     /// Whether most of it is not drawn.
     pub invisible: bool,
-    /// Glyphs of it, and those among them that the file does not map.
+    /// Glyphs of it, and those among them that the file does not map, or maps to what cannot be:
+    /// two characters in one place are not both what is seen there.
     pub glyphs: usize,
     pub unmapped: usize,
 }
@@ -41,6 +42,9 @@ const SCRIPT_NEAR: f32 = 0.5;
 /// Glyphs of such a part at most, and lines of a page up to which parts are looked for.
 const SCRIPT_GLYPHS: usize = 8;
 const SCRIPT_LINES: usize = 4000;
+/// Part of the narrower by which two glyphs that stand in one place overlap: kerning and italics reach
+/// over each other by less.
+const PILED: f32 = 0.6;
 /// A direction that is none of the page's four must have this many glyphs: text along a curve does
 /// not.
 const SLANTED_LEAST: usize = 4;
@@ -71,14 +75,22 @@ pub fn lines(chars: &PageChars, rotation: Rotation, width: f32, height: f32) -> 
 }
 
 fn found(line: Line, glyphs: &[&Glyph]) -> Found {
-    let shown = || glyphs.iter().filter(|g| !g.is_space());
-    let count = shown().count();
+    let shown: Vec<&&Glyph> = glyphs.iter().filter(|g| !g.is_space()).collect();
+    let piled = shown.windows(2).filter(|p| is_piled(p[0], p[1])).count();
+    let unmapped = shown.iter().filter(|g| g.sign == Sign::Unmapped).count();
     Found {
         line,
-        invisible: shown().filter(|g| g.invisible).count() * 2 > count,
-        glyphs: count,
-        unmapped: shown().filter(|g| g.sign == Sign::Unmapped).count(),
+        invisible: shown.iter().filter(|g| g.invisible).count() * 2 > shown.len(),
+        glyphs: shown.len(),
+        unmapped: (unmapped + 2 * piled).min(shown.len()),
     }
+}
+
+/// Whether two glyphs, one after the other along a line, stand in one place.
+fn is_piled(a: &Glyph, b: &Glyph) -> bool {
+    let (a, b) = (&a.span, &b.span);
+    let across = a.u[1].min(b.u[1]) - a.u[0].max(b.u[0]);
+    (a.base - b.base).abs() < 0.3 * a.size.min(b.size) && across > PILED * a.width().min(b.width())
 }
 
 /// Characters that follow one another along a baseline.

@@ -246,10 +246,10 @@ fn push_run(line: &mut Line, level: Level, run: &[(String, [f32; 2])]) {
     let (Some(first), Some(last)) = (run.first(), run.last()) else {
         return;
     };
-    // Signs alone are no script: an asterisk or a comma of another size.
+    // Signs alone are no script, but for those of charges: an asterisk, a hyphen of another size.
     let says = run.iter().any(|(t, _)| {
         t.chars()
-            .any(|c| c.is_alphanumeric() || "+-\u{2212}".contains(c))
+            .any(|c| c.is_alphanumeric() || matches!(c, '+' | '\u{2212}'))
     });
     if level == Level::Line || !says {
         for (text, extent) in run {

@@ -207,12 +207,20 @@ fn ligatures_hyphens_and_unmapped_glyphs() {
     let found = sheet.found();
     assert_eq!(found[0].line.text, "efficient exam-");
     assert_eq!((found[1].glyphs, found[1].unmapped), (2, 1));
-    // Two letters of one glyph: the second has no advance.
+    // Letters of one glyph have the same place.
     let mut sheet = Sheet::default();
-    sheet.put('f', 100.0, 100.0, 20.0, 12.0);
-    sheet.put('i', 112.0, 100.0, 20.0, 0.0);
-    sheet.put('t', 112.0, 100.0, 20.0, 8.0);
-    assert_eq!(sheet.read(), ["fit"]);
+    for ch in "ffi".chars() {
+        sheet.put(ch, 100.0, 100.0, 20.0, 16.0);
+    }
+    sheet.put('t', 116.0, 100.0, 20.0, 8.0);
+    sheet.put('t', 116.0, 100.0, 20.0, 8.0);
+    assert_eq!(sheet.read(), ["ffit"]);
+    // Where they are read from right to left pdfium turns them.
+    let mut sheet = Sheet::default();
+    for ch in "\u{64a}\u{628}\u{64e}\u{62d}".chars() {
+        sheet.put(ch, 100.0, 100.0, 20.0, 16.0);
+    }
+    assert_eq!(sheet.read(), ["\u{62d}\u{64e}\u{628}\u{64a}"]);
 }
 
 #[test]
