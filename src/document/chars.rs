@@ -18,16 +18,19 @@ const LEVEL: f32 = 0.005;
 /// The characters of a page that lies at `place`.
 pub fn of(page: &PdfPage<'_>, place: Place) -> Result<PageChars, PdfiumError> {
     let text = page.text()?;
-    let chars = text
+    let mut chars: Vec<PageChar> = text
         .chars()
         .iter()
         .take(MAX_CHARS)
         .filter_map(|c| char_of(&c, place))
         .collect();
     let mut points = Vec::new();
+    let mut pictures = Pictures::default();
     for object in page.objects().iter() {
         lone_spaces(&object, &mut Vec::new(), &mut points);
+        pictures.see(&object, place);
     }
+    pictures.hide(&mut chars);
     let points = points
         .into_iter()
         .map(|(x, y)| place.to_display(x.value, y.value))
@@ -60,6 +63,51 @@ fn char_of(c: &PdfPageTextChar<'_>, place: Place) -> Option<PageChar> {
     }
     let known = [out.x1, out.y1, out.x2, out.y2, out.origin[0], out.origin[1]];
     known.iter().all(|v| v.is_finite()).then_some(out)
+}
+
+/// Part of the page from which on a picture is taken for the page itself: a scan.
+const SCAN: f32 = 0.5;
+/// Part of a page's texts that a picture must be drawn over to hide them.
+const DRAWN_OVER: f32 = 0.9;
+
+/// Pictures of a page's size, and how many texts are drawn before each.
+#[derive(Default)]
+struct Pictures {
+    texts: usize,
+    /// Left, top, right, bottom: fractions of the displayed page.
+    seen: Vec<([f32; 4], usize)>,
+}
+
+impl Pictures {
+    fn see(&mut self, object: &PdfPageObject<'_>, place: Place) {
+        if object.as_image_object().is_some() {
+            let Ok(b) = object.bounds() else { return };
+            let (ax, ay) = place.to_display(b.left().value, b.top().value);
+            let (bx, by) = place.to_display(b.right().value, b.bottom().value);
+            let at = [ax.min(bx), ay.min(by), ax.max(bx), ay.max(by)].map(|v| v.clamp(0.0, 1.0));
+            if (at[2] - at[0]) * (at[3] - at[1]) >= SCAN {
+                self.seen.push((at, self.texts));
+            }
+        } else if object.as_text_object().is_some() || object.as_x_object_form_object().is_some() {
+            self.texts += 1;
+        }
+    }
+
+    /// Marks characters over which a scan is drawn: they are as invisible as those that are not
+    /// drawn at all.
+    fn hide(&self, chars: &mut [PageChar]) {
+        for ([x1, y1, x2, y2], before) in &self.seen {
+            if (*before as f32) < DRAWN_OVER * self.texts as f32 {
+                continue;
+            }
+            for c in chars.iter_mut().filter(|c| c.kind == CharKind::Drawn) {
+                let (x, y) = ((c.x1 + c.x2) / 2.0, (c.y1 + c.y2) / 2.0);
+                if (*x1..=*x2).contains(&x) && (*y1..=*y2).contains(&y) {
+                    c.kind = CharKind::Invisible;
+                }
+            }
+        }
+    }
 }
 
 fn kind(c: &PdfPageTextChar<'_>) -> CharKind {
@@ -134,6 +182,27 @@ fn lone_spaces(
 mod tests {
     use super::*;
     use std::f32::consts::FRAC_PI_2;
+
+    #[test]
+    fn characters_under_a_scan_are_invisible() {
+        let c = PageChar {
+            ch: 'a',
+            x1: 0.5,
+            y1: 0.5,
+            x2: 0.6,
+            y2: 0.6,
+            ..PageChar::default()
+        };
+        for (before, kind) in [(10, CharKind::Invisible), (2, CharKind::Drawn)] {
+            let pictures = Pictures {
+                texts: 10,
+                seen: vec![([0.0, 0.0, 1.0, 1.0], before)],
+            };
+            let mut chars = [c];
+            pictures.hide(&mut chars);
+            assert_eq!(chars[0].kind, kind);
+        }
+    }
 
     #[test]
     fn direction_and_size_are_those_of_the_displayed_page() {

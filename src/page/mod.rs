@@ -119,7 +119,8 @@ pub enum CharKind {
     /// Drawn on the page.
     #[default]
     Drawn,
-    /// In the file, but not drawn (text render modes 3 and 7): what somebody's OCR leaves.
+    /// In the file, but not drawn (text render modes 3 and 7), or drawn under a scan: what
+    /// somebody's OCR leaves.
     Invisible,
     /// Put in by whoever reads the file: spaces at gaps, ends of lines.
     Generated,

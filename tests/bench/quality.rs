@@ -14,8 +14,9 @@
 //!
 //! The texts of blocks are compared whose order of characters is that of reading: not tables,
 //! formulas, pictures. A visible gap between two characters separates words as a space does: many
-//! PDF files hold none. Both sides are brought to NFKC, quotes and dashes to their ASCII forms, and
-//! words divided at a line's end are put together.
+//! PDF files hold none. Spaces that pdfium guesses beside super- and subscripts are left out. Both
+//! sides are brought to NFKC, quotes and dashes to their ASCII forms, and words divided at a line's
+//! end are put together.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +26,7 @@ use dropleaf::engine::Reader;
 use dropleaf::engine::paddle::Paddle;
 use dropleaf::engine::resident::Resident;
 use dropleaf::engine::{Cancel, ReadTask};
-use dropleaf::page::{Block, PageChar, Role, TextSource};
+use dropleaf::page::{Block, CharKind, PageChar, Role, TextSource};
 use unicode_normalization::UnicodeNormalization;
 
 #[derive(Default)]
@@ -183,7 +184,12 @@ fn compare(chars: &[PageChar], blocks: &[Block], sums: &mut Sums) {
     let mut texts = vec![String::new(); blocks.len()];
     let mut last: Option<usize> = None;
     let mut before: Option<&PageChar> = None;
+    let mut guessed = false;
     for c in chars {
+        if c.kind == CharKind::Generated && c.ch == ' ' {
+            guessed = true;
+            continue;
+        }
         if c.ch.is_whitespace() || c.ch.is_control() {
             // pdfium marks a hyphen that divides a word by U+0002.
             let mark = if c.ch == '\u{2}' {
@@ -228,13 +234,15 @@ fn compare(chars: &[PageChar], blocks: &[Block], sums: &mut Sums) {
                 }
                 texts[i].push('\n');
             }
-            if last == Some(i) && before.is_some_and(|b| gap(b, c)) {
+            let apart = |b: &PageChar| gap(b, c) || guessed && alike(b, c);
+            if last == Some(i) && before.is_some_and(apart) {
                 texts[i].push(' ');
             }
             texts[i].push(c.ch);
         }
         before = Some(c);
         last = home;
+        guessed = false;
     }
     for (block, text) in blocks.iter().zip(&texts) {
         if !compared(block) {
@@ -268,6 +276,13 @@ fn compare(chars: &[PageChar], blocks: &[Block], sums: &mut Sums) {
 fn gap(a: &PageChar, b: &PageChar) -> bool {
     let level = a.y1.max(b.y1) < a.y2.min(b.y2);
     level && b.x1 - a.x2 > 0.25 * ((a.x2 - a.x1) + (b.x2 - b.x1)) / 2.0
+}
+
+/// Whether two characters are of one size and baseline: pdfium puts spaces beside super- and
+/// subscripts, where none are.
+fn alike(a: &PageChar, b: &PageChar) -> bool {
+    let size = a.size.max(b.size);
+    (a.size - b.size).abs() < 0.1 * size && (a.origin[1] - b.origin[1]).abs() < 0.1 * size
 }
 
 /// Puts words together that a line's end divided.

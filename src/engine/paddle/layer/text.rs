@@ -14,8 +14,9 @@ const GAP: f32 = 0.25;
 const GAP_SIZES: [f32; 2] = [0.1, 0.17];
 /// Between ideographs, parts of the font size: justified lines have gaps.
 const WIDE_GAP: f32 = 0.6;
-/// A space that pdfium put in counts from this gap on, part of the font size.
-const GUESS: f32 = 0.06;
+/// A space that pdfium put in counts from this gap on, part of the font size, and between characters
+/// of one size and baseline: it puts spaces beside super- and subscripts too.
+const GUESS: f32 = 0.02;
 /// From this median gap on, part of the font size, a line is set with its letters apart.
 const LETTERS_APART: f32 = 0.12;
 /// Glyphs that a line must have before its letters count as set apart.
@@ -196,11 +197,14 @@ impl Between {
             let advance = (a.span.width() + b.span.width()) / 2.0 / size;
             (GAP * advance).clamp(GAP_SIZES[0], GAP_SIZES[1])
         };
+        let (small, large) = (a.span.size.min(b.span.size), size);
+        let alike = small > (1.0 - SAME_SIZE) * large
+            && (a.span.base - b.span.base).abs() < LOWERED * large;
         Self {
             gap: (b.span.u[0] - a.span.u[1]) / size,
             limit,
             space,
-            guess: guess && !(wide(a) && wide(b)),
+            guess: guess && alike && !(wide(a) && wide(b)),
         }
     }
 

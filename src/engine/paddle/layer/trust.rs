@@ -11,8 +11,9 @@ const UNMAPPED: f32 = 0.1;
 const UNMAPPED_LINE: f32 = 0.1;
 /// Share of the layer's lines, by width, that must stand where detection finds lines.
 pub const PLACED: f32 = 0.5;
-/// Lines that are compared.
+/// Lines that are compared: of what is drawn, and of what somebody's OCR left.
 const SAMPLE: usize = 10;
+const SAMPLE_INVISIBLE: usize = 16;
 /// Characters of a line that count when the longest are chosen: longer ones cost more and say no
 /// more.
 const LONG: usize = 60;
@@ -62,7 +63,8 @@ pub fn is_mapped(line: &Found) -> bool {
 }
 
 /// Numbers of the lines to compare: spread over the page, long ones first; none where the
-/// recogniser knows too few of the layer's characters.
+/// recogniser knows too few of the layer's characters. OCR errs in short lines and at the margins:
+/// of what is not drawn, lines of any length are taken.
 pub fn sample(lines: &[&Found], known: &Known) -> Vec<usize> {
     let count = |l: &Found| l.line.text.chars().filter(|c| !c.is_whitespace()).count();
     let all: usize = lines.iter().map(|l| count(l)).sum();
@@ -78,19 +80,24 @@ pub fn sample(lines: &[&Found], known: &Known) -> Vec<usize> {
         .copied()
         .filter(|&i| count(lines[i]) >= SHORT)
         .collect();
-    if long.len() >= SAMPLE / 2 {
+    let invisible = lines.iter().any(|l| l.invisible);
+    let wanted = if invisible { SAMPLE_INVISIBLE } else { SAMPLE };
+    if long.len() >= SAMPLE / 2 && !invisible {
         readable = long;
     }
     readable.sort_by(|&a, &b| {
         let (a, b) = (&lines[a].line.at, &lines[b].line.at);
         a.cy.total_cmp(&b.cy).then(a.cx.total_cmp(&b.cx))
     });
-    let parts = SAMPLE.min(readable.len());
+    let parts = wanted.min(readable.len());
     (0..parts)
         .filter_map(|part| {
             let at = |p: usize| p * readable.len() / parts;
-            readable[at(part)..at(part + 1)]
-                .iter()
+            let part = &readable[at(part)..at(part + 1)];
+            if invisible {
+                return part.get(part.len() / 2).copied();
+            }
+            part.iter()
                 .copied()
                 // The first of equals.
                 .rev()
@@ -124,7 +131,11 @@ pub fn verdict(lines: &[&Found], placed: f32, compared: &[(String, String)]) -> 
             Verdict::Unchecked
         };
     }
-    let agreement = agreement(compared);
+    let agreement = if invisible {
+        mean_agreement(compared)
+    } else {
+        agreement(compared)
+    };
     let least = if invisible {
         AGREEMENT_INVISIBLE
     } else {
@@ -138,6 +149,15 @@ pub fn verdict(lines: &[&Found], placed: f32, compared: &[(String, String)]) -> 
     } else {
         Verdict::Taken
     }
+}
+
+/// How far lines agree, each counted alike.
+fn mean_agreement(compared: &[(String, String)]) -> f32 {
+    let sum: f32 = compared
+        .iter()
+        .map(|pair| agreement(std::slice::from_ref(pair)))
+        .sum();
+    sum / compared.len().max(1) as f32
 }
 
 /// How far lines agree: one less their edit distances over their lengths, all lines together, but
