@@ -17,6 +17,7 @@ pub struct Config {
     pub pdf: Pdf,
     pub epub: Epub,
     pub engine: Engine,
+    pub paddle: Paddle,
     pub deepseek: DeepSeek,
     pub output: Output,
     pub log: Log,
@@ -235,6 +236,39 @@ impl Engine {
 
 /// Names that `engine.name` may have.
 pub const ENGINES: [&str; 2] = ["paddle", "deepseek-ocr"];
+
+/// Whether a PDF's own characters are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TextLayer {
+    /// Where they prove trustworthy against the image.
+    Auto,
+    Never,
+}
+
+impl TextLayer {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// What `engine.name = "paddle"` reads with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Paddle {
+    pub text_layer: TextLayer,
+}
+
+impl Default for Paddle {
+    fn default() -> Self {
+        Self {
+            text_layer: TextLayer::Auto,
+        }
+    }
+}
 
 /// How a page image becomes views for the deepseek engine: the published modes of DeepSeek-OCR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

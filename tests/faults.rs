@@ -607,6 +607,7 @@ fn typed(text: &str) -> PageChars {
                 y1: y,
                 x2: x + 0.01,
                 y2: y + 0.02,
+                ..PageChar::default()
             });
         }
     }

@@ -65,7 +65,7 @@ pub fn no_pdfium(installation: &Installation) -> AgentError {
 pub fn load(installation: &Installation, config: &Config) -> Result<Box<dyn Reader>, EngineError> {
     let (lib, models) = (&installation.lib, &installation.models);
     match &*config.engine.name {
-        "paddle" => Ok(Box::new(Paddle::load(lib, models, &config.engine)?)),
+        "paddle" => Ok(Box::new(Paddle::load(lib, models, config)?)),
         "deepseek-ocr" => Ok(Box::new(DeepSeek::load(lib, models, config)?)),
         name => Err(EngineError::Config {
             what: format!("engine.name = \"{name}\""),

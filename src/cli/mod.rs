@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::agent::{AgentError, Installation};
-use crate::config::{Config, Device, Mode, Source};
+use crate::config::{Config, Device, Mode, Source, TextLayer};
 use crate::engine::session::LIBRARY;
 
 /// Turns PDF files into Markdown, boxes, a layout PDF and pictures.
@@ -64,6 +64,12 @@ struct Overrides {
     model: Option<String>,
     #[arg(long, value_enum, help = "Where the engine runs")]
     device: Option<DeviceName>,
+    #[arg(
+        long,
+        value_enum,
+        help = "Whether paddle uses the text that a PDF itself holds"
+    )]
+    text_layer: Option<TextLayerName>,
     #[arg(long, value_enum, help = "How deepseek-ocr sees a page")]
     mode: Option<ModeName>,
     #[arg(
@@ -88,6 +94,21 @@ enum DeviceName {
     Auto,
     Cuda,
     Cpu,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum TextLayerName {
+    Auto,
+    Never,
+}
+
+impl From<TextLayerName> for TextLayer {
+    fn from(name: TextLayerName) -> Self {
+        match name {
+            TextLayerName::Auto => Self::Auto,
+            TextLayerName::Never => Self::Never,
+        }
+    }
 }
 
 impl From<ModeName> for Mode {
@@ -122,6 +143,9 @@ impl Overrides {
         }
         if let Some(device) = self.device {
             config.engine.device = device.into();
+        }
+        if let Some(text_layer) = self.text_layer {
+            config.paddle.text_layer = text_layer.into();
         }
         if let Some(mode) = self.mode {
             config.deepseek.mode = mode.into();

@@ -43,6 +43,7 @@ impl Config {
         differ("pdf", &self.pdf, &other.pdf, &mut out);
         differ("epub", &self.epub, &other.epub, &mut out);
         differ("engine", &self.engine, &other.engine, &mut out);
+        differ("paddle", &self.paddle, &other.paddle, &mut out);
         differ("deepseek", &self.deepseek, &other.deepseek, &mut out);
         differ("output", &self.output, &other.output, &mut out);
         differ("log", &self.log, &other.log, &mut out);

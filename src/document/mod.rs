@@ -7,6 +7,7 @@
 //! joins them. Its typeset pages are a PDF, drawn and drawn on as any other.
 
 mod book;
+mod chars;
 mod child;
 mod drawing;
 mod encoding;

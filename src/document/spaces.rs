@@ -38,9 +38,9 @@ fn between(a: &PageChar, b: &PageChar, spaces: &[(f32, f32)]) -> Option<PageChar
         .map(|&(x, _)| PageChar {
             ch: ' ',
             x1: x,
-            y1: a.y1,
             x2: x,
-            y2: a.y2,
+            origin: [x, a.origin[1]],
+            ..*a
         })
 }
 
@@ -59,6 +59,7 @@ mod tests {
                 y1: y,
                 x2: x + 0.011,
                 y2: y + 0.01,
+                ..PageChar::default()
             });
             x += 0.01;
             if ch == '\n' {

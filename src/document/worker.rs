@@ -15,10 +15,9 @@ use super::drawing::Drawing;
 use super::place::Place;
 use super::protocol::{CHUNK, Chunks, Reply, Request, read_frame, write_frame};
 use super::sandbox;
-use super::spaces;
 use super::{Kind, sniff_open};
 use crate::config;
-use crate::page::{ImageWish, LayoutPage, PageChar, PageChars};
+use crate::page::{ImageWish, LayoutPage, PageChars};
 
 /// The hidden subcommand's body. Returns when standard input closes: a child dies with its agent.
 pub fn run(library: &Path, memory_mb: u64) -> ExitCode {
@@ -320,69 +319,7 @@ fn place(page: &PdfPage<'_>) -> Result<Place, PdfiumError> {
 fn chars(document: &PdfDocument<'_>, page: u32) -> Result<PageChars, String> {
     let page = get(document, page)?;
     let place = place(&page).map_err(|e| e.to_string())?;
-    let text = page.text().map_err(|e| e.to_string())?;
-    let mut chars = Vec::new();
-    for c in text.chars().iter() {
-        let (Some(ch), Ok(b)) = (c.unicode_char(), c.loose_bounds()) else {
-            continue;
-        };
-        let (ax, ay) = place.to_display(b.left().value, b.top().value);
-        let (bx, by) = place.to_display(b.right().value, b.bottom().value);
-        chars.push(PageChar {
-            ch,
-            x1: ax.min(bx),
-            y1: ay.min(by),
-            x2: ax.max(bx),
-            y2: ay.max(by),
-        });
-    }
-    let mut points = Vec::new();
-    for object in page.objects().iter() {
-        lone_spaces(&object, &mut Vec::new(), &mut points);
-    }
-    let points = points
-        .into_iter()
-        .map(|(x, y)| place.to_display(x.value, y.value))
-        .collect();
-    Ok(PageChars {
-        chars: spaces::put_in(chars, points),
-    })
-}
-
-/// Forms in forms that are looked into: a printer's header stands one or two deep.
-const MAX_FORM_DEPTH: usize = 8;
-/// A text object narrower than this shows nothing, points: pdfium's own bound for passing over it.
-const NO_EXTENT: f32 = 0.01;
-
-/// Adds where text objects without extent stand in page space; `forms` are the matrices of the
-/// forms around the object, outermost first.
-fn lone_spaces(
-    object: &PdfPageObject<'_>,
-    forms: &mut Vec<PdfMatrix>,
-    points: &mut Vec<(PdfPoints, PdfPoints)>,
-) {
-    if let Some(text) = object.as_text_object() {
-        if let Ok(b) = text.bounds()
-            && b.width().value < NO_EXTENT
-            && b.height().value < NO_EXTENT
-        {
-            points.push(
-                forms
-                    .iter()
-                    .rev()
-                    .fold((b.left(), b.bottom()), |(x, y), m| m.apply_to_points(x, y)),
-            );
-        }
-    } else if let Some(form) = object.as_x_object_form_object()
-        && forms.len() < MAX_FORM_DEPTH
-        && let Ok(matrix) = form.matrix()
-    {
-        forms.push(matrix);
-        for object in form.iter() {
-            lone_spaces(&object, forms, points);
-        }
-        forms.pop();
-    }
+    super::chars::of(&page, place).map_err(|e| e.to_string())
 }
 
 /// Fill of a box: its own colour at this opacity of 255, as the seed drew it.

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::page::{Book, PageBox, PageStatus, Reading, Rotation, Tried};
+use crate::page::{Book, PageBox, PageStatus, PageText, Reading, Rotation, Tried};
 
 /// Version of the report's fields.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// What stands before the pages.
 #[derive(Clone, Debug, Serialize)]
@@ -38,6 +38,8 @@ struct Page<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens: Option<u32>,
     rotation: Rotation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a PageText>,
     #[serde(skip_serializing_if = "<[Tried]>::is_empty")]
     tried: &'a [Tried],
     blocks: Vec<BlockLine<'a>>,
@@ -58,6 +60,7 @@ pub fn page(reading: &Reading, page: u32) -> serde_json::Result<String> {
         seconds: (reading.seconds * 1000.0).round() / 1000.0,
         tokens: reading.tokens,
         rotation: reading.rotation,
+        text: reading.text.as_ref(),
         tried: &reading.tried,
         blocks: reading
             .blocks

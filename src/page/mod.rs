@@ -15,7 +15,7 @@ pub use grounded::{
     GroundedBlock, SEPARATOR, parse_grounded, unfinished_mark, write_block, write_grounded,
 };
 pub use overlay::{LayoutBox, LayoutPage};
-pub use reading::{Block, PageStatus, Reading, Role, Rotation, Tried};
+pub use reading::{Block, PageStatus, PageText, Reading, Role, Rotation, TextSource, Tried};
 
 use serde::{Deserialize, Serialize};
 
@@ -114,14 +114,51 @@ pub struct ImageWish {
     pub max_pixels: u64,
 }
 
+/// How a character of a text layer is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CharKind {
+    /// Drawn on the page.
+    #[default]
+    Drawn,
+    /// In the file, but not drawn (text render modes 3 and 7), or drawn under a scan: what
+    /// somebody's OCR leaves.
+    Invisible,
+    /// Put in by whoever reads the file: spaces at gaps, ends of lines.
+    Generated,
+}
+
+impl CharKind {
+    fn is_drawn(&self) -> bool {
+        *self == Self::Drawn
+    }
+}
+
 /// One character of the text layer, in fractions (0.0 to 1.0) of the displayed page.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PageChar {
+    /// As the file maps it: 0, U+FFFD and private use are glyphs that it does not map.
     pub ch: char,
+    /// The upright box around the character's advance and its font's ascent and descent.
     pub x1: f32,
     pub y1: f32,
     pub x2: f32,
     pub y2: f32,
+    /// Where it stands on its baseline; not known where `size` is 0.
+    #[serde(default)]
+    pub origin: [f32; 2],
+    /// Font size as a fraction of the page's height; 0: not known.
+    #[serde(default)]
+    pub size: f32,
+    /// Direction of reading, radians clockwise as displayed; 0: to the right.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub angle: f32,
+    #[serde(default, skip_serializing_if = "CharKind::is_drawn")]
+    pub kind: CharKind,
+}
+
+fn is_zero(v: &f32) -> bool {
+    *v == 0.0
 }
 
 /// The characters that a PDF itself holds for a page, in the file's order.

@@ -169,6 +169,27 @@ pub struct Tried {
     pub outcome: String,
 }
 
+/// Whence the text of a page comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TextSource {
+    /// The PDF's own characters.
+    Layer,
+    /// Read from the page image.
+    Image,
+    /// Some of either.
+    Both,
+}
+
+/// Whence the text of a page comes, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageText {
+    pub source: TextSource,
+    /// What was found of the text layer; one sentence.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub note: Option<String>,
+}
+
 /// What was read from one leaf.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
@@ -190,6 +211,9 @@ pub struct Reading {
     /// The attempts, where the first was not enough.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub tried: Vec<Tried>,
+    /// Whence its text comes, for readers that may use a text layer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub text: Option<PageText>,
 }
 
 impl Reading {
@@ -210,6 +234,7 @@ impl Reading {
             seconds,
             tokens: None,
             tried: Vec::new(),
+            text: None,
         }
     }
 
@@ -224,6 +249,7 @@ impl Reading {
             seconds: 0.0,
             tokens: None,
             tried: Vec::new(),
+            text: None,
         }
     }
 

@@ -1,27 +1,32 @@
 //! How well born-digital pages are read, held against the PDF's own characters.
 //!
-//! `cargo bench --bench quality -- FOLDER [NAME...]`: FOLDER holds PDF files, NAMEs choose some.
-//! The engine never sees the text layer. Per file:
+//! `cargo bench --bench quality -- [--text-layer never|auto|both] FOLDER [NAME...]`: FOLDER holds
+//! PDF files, NAMEs choose some. With `never` (the default) the engine does not see the text layer;
+//! with `auto` it may use it, and what is measured is how lines are joined; `both` prints the two
+//! below each other. Per file:
 //!
 //! - `inside`: share of the page's characters whose middle lies in some block's box;
 //! - `CER`: edit distance between a block's text and the characters in its box, over the number of
 //!   those characters; white space left out;
-//! - `WER`: the same by words.
+//! - `WER`: the same by words;
+//! - `s/page`: seconds of the engine;
+//! - `layer`, `both`, `image`: pages whose text came from there; refusals are named below.
 //!
 //! The texts of blocks are compared whose order of characters is that of reading: not tables,
 //! formulas, pictures. A visible gap between two characters separates words as a space does: many
-//! PDF files hold none. Both sides are brought to NFKC, quotes and dashes to their ASCII forms, and
-//! words divided at a line's end are put together.
+//! PDF files hold none. Spaces that pdfium guesses beside super- and subscripts are left out. Both
+//! sides are brought to NFKC, quotes and dashes to their ASCII forms, and words divided at a line's
+//! end are put together.
 
 use std::path::{Path, PathBuf};
 
-use dropleaf::config::{self, Config};
+use dropleaf::config::{self, Config, TextLayer};
 use dropleaf::document::Child;
 use dropleaf::engine::Reader;
 use dropleaf::engine::paddle::Paddle;
 use dropleaf::engine::resident::Resident;
 use dropleaf::engine::{Cancel, ReadTask};
-use dropleaf::page::{Block, PageChar, Role};
+use dropleaf::page::{Block, CharKind, PageChar, Role, TextSource};
 use unicode_normalization::UnicodeNormalization;
 
 #[derive(Default)]
@@ -32,14 +37,29 @@ struct Sums {
     edits: usize,
     words: usize,
     word_edits: usize,
+    seconds: f64,
+    /// Pages by source of their text: layer, both, image.
+    sources: [usize; 3],
+    notes: Vec<String>,
 }
+
+const USAGE: &str =
+    "usage: cargo bench --bench quality -- [--text-layer never|auto|both] FOLDER [NAME...]";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1).filter(|a| a != "--bench");
-    let folder = PathBuf::from(
-        args.next()
-            .ok_or("usage: cargo bench --bench quality -- FOLDER [NAME...]")?,
-    );
+    let mut folder = args.next().ok_or(USAGE)?;
+    let mut modes = vec![TextLayer::Never];
+    if folder == "--text-layer" {
+        modes = match &*args.next().ok_or(USAGE)? {
+            "never" => vec![TextLayer::Never],
+            "auto" => vec![TextLayer::Auto],
+            "both" => vec![TextLayer::Never, TextLayer::Auto],
+            _ => return Err(USAGE.into()),
+        };
+        folder = args.next().ok_or(USAGE)?;
+    }
+    let folder = PathBuf::from(folder);
     let mut names: Vec<String> = args.collect();
     if names.is_empty() {
         for entry in std::fs::read_dir(&folder)? {
@@ -53,31 +73,59 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = Config::default();
     config.folders.fill()?;
     let data = config.folders.data.clone();
-    let engine = config.engine.clone();
     let lib = data.join("lib");
-    let reader = Resident::start({
-        let (lib, models) = (lib.clone(), data.join("models"));
-        move || Ok(Box::new(Paddle::load(&lib, &models, &engine)?) as Box<dyn Reader>)
-    })?;
+    let mut readers = Vec::new();
+    for mode in modes {
+        let reader = Resident::start({
+            let (lib, models, mut config) = (lib.clone(), data.join("models"), config.clone());
+            config.paddle.text_layer = mode;
+            move || Ok(Box::new(Paddle::load(&lib, &models, &config)?) as Box<dyn Reader>)
+        })?;
+        readers.push((mode, reader));
+    }
     println!(
-        "{:32} {:>5} {:>7} {:>7} {:>7} {:>7}",
-        "file", "pages", "chars", "inside", "CER", "WER"
+        "{:32} {:5} {:>5} {:>7} {:>7} {:>7} {:>7} {:>7} {:>5} {:>5} {:>5}",
+        "file",
+        "text",
+        "pages",
+        "chars",
+        "inside",
+        "CER",
+        "WER",
+        "s/page",
+        "layer",
+        "both",
+        "image"
     );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     for name in names {
         let path = std::path::absolute(folder.join(format!("{name}.pdf")))?;
-        let (pages, sums) =
-            runtime.block_on(file(&path, &lib.join("libpdfium.so"), &config.pdf, &reader))?;
-        let share = |a: usize, b: usize| a as f64 / (b.max(1)) as f64;
-        println!(
-            "{name:32} {pages:5} {:7} {:7.4} {:7.4} {:7.4}",
-            sums.chars,
-            share(sums.inside, sums.chars),
-            share(sums.edits, sums.compared),
-            share(sums.word_edits, sums.words)
-        );
+        for (mode, reader) in &readers {
+            let read = file(&path, &lib.join("libpdfium.so"), &config.pdf, reader);
+            let (pages, sums) = match runtime.block_on(read) {
+                Ok(read) => read,
+                Err(e) => {
+                    println!("{name:32} {e}");
+                    break;
+                }
+            };
+            let share = |a: usize, b: usize| a as f64 / (b.max(1)) as f64;
+            let [layer, both, image] = sums.sources;
+            println!(
+                "{name:32} {:5} {pages:5} {:7} {:7.4} {:7.4} {:7.4} {:7.2} {layer:5} {both:5} {image:5}",
+                mode.name(),
+                sums.chars,
+                share(sums.inside, sums.chars),
+                share(sums.edits, sums.compared),
+                share(sums.word_edits, sums.words),
+                sums.seconds / f64::from(pages.max(1)),
+            );
+            for note in sums.notes {
+                println!("    {note}");
+            }
+        }
     }
     Ok(())
 }
@@ -97,18 +145,29 @@ async fn file(
     let pages = child.open(path).await?.pages;
     let mut sums = Sums::default();
     for page in 0..pages {
-        let chars = child.chars(page).await?.chars;
+        let chars = child.chars(page).await?;
         let image = child.render(page, reader.wish).await?;
         let (answer, reading) = std::sync::mpsc::sync_channel(1);
         reader.submit(ReadTask {
             image: image.into(),
-            chars: None,
+            chars: reader.wants_chars.then(|| chars.clone()),
             cancel: Cancel::default(),
             reply: Box::new(move |read| {
                 let _ = answer.send(read);
             }),
         });
-        compare(&chars, &reading.recv()??.blocks, &mut sums);
+        let reading = reading.recv()??;
+        sums.seconds += reading.seconds;
+        if let Some(text) = reading.text {
+            sums.sources[match text.source {
+                TextSource::Layer => 0,
+                TextSource::Both => 1,
+                TextSource::Image => 2,
+            }] += 1;
+            let note = text.note.map(|note| format!("page {}: {note}", page + 1));
+            sums.notes.extend(note);
+        }
+        compare(&chars.chars, &reading.blocks, &mut sums);
     }
     Ok((pages, sums))
 }
@@ -125,7 +184,12 @@ fn compare(chars: &[PageChar], blocks: &[Block], sums: &mut Sums) {
     let mut texts = vec![String::new(); blocks.len()];
     let mut last: Option<usize> = None;
     let mut before: Option<&PageChar> = None;
+    let mut guessed = false;
     for c in chars {
+        if c.kind == CharKind::Generated && c.ch == ' ' {
+            guessed = true;
+            continue;
+        }
         if c.ch.is_whitespace() || c.ch.is_control() {
             // pdfium marks a hyphen that divides a word by U+0002.
             let mark = if c.ch == '\u{2}' {
@@ -170,13 +234,15 @@ fn compare(chars: &[PageChar], blocks: &[Block], sums: &mut Sums) {
                 }
                 texts[i].push('\n');
             }
-            if last == Some(i) && before.is_some_and(|b| gap(b, c)) {
+            let apart = |b: &PageChar| gap(b, c) || guessed && alike(b, c);
+            if last == Some(i) && before.is_some_and(apart) {
                 texts[i].push(' ');
             }
             texts[i].push(c.ch);
         }
         before = Some(c);
         last = home;
+        guessed = false;
     }
     for (block, text) in blocks.iter().zip(&texts) {
         if !compared(block) {
@@ -212,6 +278,13 @@ fn gap(a: &PageChar, b: &PageChar) -> bool {
     level && b.x1 - a.x2 > 0.25 * ((a.x2 - a.x1) + (b.x2 - b.x1)) / 2.0
 }
 
+/// Whether two characters are of one size and baseline: pdfium puts spaces beside super- and
+/// subscripts, where none are.
+fn alike(a: &PageChar, b: &PageChar) -> bool {
+    let size = a.size.max(b.size);
+    (a.size - b.size).abs() < 0.1 * size && (a.origin[1] - b.origin[1]).abs() < 0.1 * size
+}
+
 /// Puts words together that a line's end divided.
 fn undivided(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
@@ -238,7 +311,10 @@ fn undivided(text: &str) -> String {
 }
 
 fn plain(text: &str) -> String {
-    text.nfkc()
+    let bare = ["<sup>", "</sup>", "<sub>", "</sub>"]
+        .iter()
+        .fold(text.to_owned(), |text, mark| text.replace(mark, ""));
+    bare.nfkc()
         .map(|c| match c {
             '\u{2018}' | '\u{2019}' | '\u{b4}' | '`' => '\'',
             '\u{201c}' | '\u{201d}' => '"',

@@ -310,6 +310,7 @@ mod tests {
                     y1: y,
                     x2: x + 0.01,
                     y2: y + 0.02,
+                    ..PageChar::default()
                 });
             }
         }

@@ -34,6 +34,7 @@ pub fn reading(
         seconds,
         tokens: Some(tokens),
         tried: Vec::new(),
+        text: None,
     }
 }
 

@@ -61,7 +61,8 @@ impl Line {
             match words.last_mut() {
                 Some((text, extent)) if open => {
                     text.push(c);
-                    extent[1] = to;
+                    // From right to left the next character stands before the last.
+                    *extent = [extent[0].min(from), extent[1].max(to)];
                 }
                 _ => words.push((c.into(), [from, to])),
             }

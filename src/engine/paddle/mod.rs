@@ -6,6 +6,7 @@
 
 mod compose;
 mod detect;
+mod layer;
 mod layout;
 mod line;
 pub(super) mod orientation;
@@ -24,10 +25,10 @@ use self::recognise::{Alphabet, Recognise};
 use self::table::Tables;
 use super::session::{Graph, Place, RunError, Runtime};
 use super::{EngineError, Identity, ReadError, ReadTask, Reader};
-use crate::config::{self, Device};
+use crate::config::{Config, Device, TextLayer};
 use crate::durable;
 use crate::pack::Pack;
-use crate::page::{Block, ImageWish, PageBox, PageImage, Reading};
+use crate::page::{Block, ImageWish, PageBox, PageChars, PageImage, PageText, Reading, TextSource};
 
 /// Pixels per inch of page images: small print (6 points) still has 17 rows.
 const DPI: f32 = 200.0;
@@ -41,6 +42,12 @@ const MAX_RECOGNISERS: usize = 8;
 /// Changes whenever the same page would be read otherwise.
 const REVISION: u32 = 3;
 
+/// What is said of a page whose text layer is not asked for.
+const IMAGE: PageText = PageText {
+    source: TextSource::Image,
+    note: None,
+};
+
 pub struct Paddle {
     identity: Identity,
     orientation: orientation::Orientation,
@@ -48,39 +55,50 @@ pub struct Paddle {
     detect: detect::Detect,
     recognise: Recognise,
     tables: Tables,
+    text_layer: TextLayer,
+    /// The characters that recognition reads.
+    known: layer::Known,
 }
 
 impl Paddle {
-    /// Loads the pack in `models` that `engine` names, with the library in `lib`.
-    pub fn load(lib: &Path, models: &Path, engine: &config::Engine) -> Result<Self, EngineError> {
+    /// Loads the pack in `models` that the settings name, with the library in `lib`.
+    pub fn load(lib: &Path, models: &Path, config: &Config) -> Result<Self, EngineError> {
+        let (engine, text_layer) = (&config.engine, config.paddle.text_layer);
         let folder = models.join(engine.pack());
         let pack = Pack::open(&folder, "paddle")?;
         let runtime = Runtime::load(lib, engine.device, engine.threads)?;
         if runtime.has_cuda() {
-            let tried = Self::build(&runtime, &pack, Place::Cuda).and_then(|mut paddle| {
-                // Only a real run shows that the device works.
-                paddle.warm().map_err(|e| EngineError::Machine {
-                    what: "CUDA".into(),
-                    why: e.to_string(),
-                })?;
-                Ok(paddle)
-            });
+            let tried =
+                Self::build(&runtime, &pack, Place::Cuda, text_layer).and_then(|mut paddle| {
+                    // Only a real run shows that the device works.
+                    paddle.warm().map_err(|e| EngineError::Machine {
+                        what: "CUDA".into(),
+                        why: e.to_string(),
+                    })?;
+                    Ok(paddle)
+                });
             match tried {
                 Ok(paddle) => return Ok(paddle),
                 Err(e) if engine.device == Device::Cuda => return Err(e),
                 Err(e) => tracing::warn!("CUDA cannot be used, reading on the CPU: {e}"),
             }
         }
-        Self::build(&runtime, &pack, Place::Cpu)
+        Self::build(&runtime, &pack, Place::Cpu, text_layer)
     }
 
-    /// Loads the default pack in `models` on the CPU, whatever else `runtime` is used for.
+    /// Loads the default pack in `models` on the CPU, whatever else `runtime` is used for. All text
+    /// is read from the image.
     pub fn on_cpu(runtime: &Runtime, models: &Path) -> Result<Self, EngineError> {
         let pack = Pack::open(&models.join("paddle"), "paddle")?;
-        Self::build(runtime, &pack, Place::Cpu)
+        Self::build(runtime, &pack, Place::Cpu, TextLayer::Never)
     }
 
-    fn build(runtime: &Runtime, pack: &Pack, place: Place) -> Result<Self, EngineError> {
+    fn build(
+        runtime: &Runtime,
+        pack: &Pack,
+        place: Place,
+        text_layer: TextLayer,
+    ) -> Result<Self, EngineError> {
         let graph = |role: &str, outputs: &[&str]| -> Result<Box<dyn Graph>, EngineError> {
             Ok(Box::new(runtime.session(
                 &pack.file(role)?,
@@ -107,7 +125,8 @@ impl Paddle {
         }
         let characters = dictionary(characters, &recognition)?;
         let settings = format!(
-            "paddle {REVISION} dpi {DPI} pixels {MAX_PIXELS} detect {DETECT_DPI} {DETECT_LONGEST}"
+            "paddle {REVISION} dpi {DPI} pixels {MAX_PIXELS} detect {DETECT_DPI} {DETECT_LONGEST} text layer {}",
+            text_layer.name()
         );
         Ok(Self {
             identity: Identity {
@@ -121,6 +140,8 @@ impl Paddle {
             detect: detect::Detect::new(graph("detection", &[])?, DETECT_DPI, DETECT_LONGEST),
             recognise: Recognise::new(graphs, Alphabet::new(&characters)),
             tables: Self::tables(runtime, pack)?,
+            text_layer,
+            known: layer::Known::new(&characters),
         })
     }
 
@@ -141,8 +162,17 @@ impl Paddle {
         ))
     }
 
-    /// Reads one page.
+    /// Reads one page from its image alone.
     pub fn read(&mut self, image: &PageImage) -> Result<Reading, RunError> {
+        self.read_with(image, None)
+    }
+
+    /// Reads one page; `chars` are the PDF's own, used where they are trusted.
+    pub fn read_with(
+        &mut self,
+        image: &PageImage,
+        chars: Option<&PageChars>,
+    ) -> Result<Reading, RunError> {
         let started = Instant::now();
         let dpi = image.dpi;
         let displayed = Pixels::from(image);
@@ -155,7 +185,18 @@ impl Paddle {
         let (width, height) = (page.width as f32, page.height as f32);
         let boxes = compose::split(&self.detect.of(&page, dpi)?, &regions, width, height);
         laps.lap("detection");
-        let lines = self.recognise.of(&page, &boxes)?;
+        let mut recognise = |boxes: &[_]| self.recognise.of(&page, boxes);
+        let (lines, text) = match chars.filter(|_| self.text_layer == TextLayer::Auto) {
+            Some(chars) => layer::Page {
+                image: &page,
+                chars,
+                rotation,
+                regions: &regions,
+                boxes: &boxes,
+            }
+            .read(&self.known, recognise)?,
+            None => (recognise(&boxes)?, IMAGE),
+        };
         laps.lap("recognition");
         let tables = self.tables.of_regions(&page, &regions, &lines)?;
         laps.lap("tables");
@@ -180,11 +221,9 @@ impl Paddle {
             "{}",
             laps.text()
         );
-        Ok(Reading::of_blocks(
-            blocks,
-            rotation,
-            started.elapsed().as_secs_f64(),
-        ))
+        let mut reading = Reading::of_blocks(blocks, rotation, started.elapsed().as_secs_f64());
+        reading.text = Some(text);
+        Ok(reading)
     }
 }
 
@@ -237,6 +276,10 @@ impl Reader for Paddle {
         }
     }
 
+    fn wants_chars(&self) -> bool {
+        self.text_layer == TextLayer::Auto
+    }
+
     fn warm(&mut self) -> Result<(), ReadError> {
         // A white letter page with a black bar: every model runs, recognition too.
         let (width, height) = (1700u32, 2200u32);
@@ -261,7 +304,8 @@ impl Reader for Paddle {
                 (task.reply)(Err(ReadError::Cancelled));
                 continue;
             }
-            let read = self.read(&task.image).map_err(fault);
+            let read = self.read_with(&task.image, task.chars.as_ref());
+            let read = read.map_err(fault);
             (task.reply)(read);
         }
     }

@@ -1,0 +1,234 @@
+//! The characters that a PDF holds for a page, as pdfium gives them.
+//!
+//! pdfium's "loose" box of a character goes around its advance and its font's ascent and descent.
+//! Characters of one glyph (a ligature, a text that the file gives for it) have the same box.
+
+use pdfium_render::prelude::*;
+
+use super::place::Place;
+use super::spaces;
+use crate::page::{CharKind, PageChar, PageChars};
+
+/// Characters of a page at most; what comes after them is left out. A page of a newspaper has some
+/// 30,000.
+const MAX_CHARS: usize = 100_000;
+/// Directions nearer to level than this count as level, radians.
+const LEVEL: f32 = 0.005;
+
+/// The characters of a page that lies at `place`.
+pub fn of(page: &PdfPage<'_>, place: Place) -> Result<PageChars, PdfiumError> {
+    let text = page.text()?;
+    let mut chars: Vec<PageChar> = text
+        .chars()
+        .iter()
+        .take(MAX_CHARS)
+        .filter_map(|c| char_of(&c, place))
+        .collect();
+    let mut points = Vec::new();
+    let mut pictures = Pictures::default();
+    for object in page.objects().iter() {
+        lone_spaces(&object, &mut Vec::new(), &mut points);
+        pictures.see(&object, place);
+    }
+    pictures.hide(&mut chars);
+    let points = points
+        .into_iter()
+        .map(|(x, y)| place.to_display(x.value, y.value))
+        .collect();
+    Ok(PageChars {
+        chars: spaces::put_in(chars, points),
+    })
+}
+
+/// `None` where pdfium gives no box.
+fn char_of(c: &PdfPageTextChar<'_>, place: Place) -> Option<PageChar> {
+    let loose = c.loose_bounds().ok()?;
+    let (ax, ay) = place.to_display(loose.left().value, loose.top().value);
+    let (bx, by) = place.to_display(loose.right().value, loose.bottom().value);
+    let mut out = PageChar {
+        ch: c.unicode_char().unwrap_or(char::REPLACEMENT_CHARACTER),
+        x1: ax.min(bx),
+        y1: ay.min(by),
+        x2: ax.max(bx),
+        y2: ay.max(by),
+        kind: kind(c),
+        ..PageChar::default()
+    };
+    if let (Ok(m), Ok((x, y))) = (c.matrix(), c.origin()) {
+        let size = c.unscaled_font_size().value * m.c().hypot(m.d());
+        if let Some((angle, size)) = displayed([m.a(), m.b()], size, place) {
+            (out.angle, out.size) = (angle, size);
+            out.origin = place.to_display(x.value, y.value).into();
+        }
+    }
+    let known = [out.x1, out.y1, out.x2, out.y2, out.origin[0], out.origin[1]];
+    known.iter().all(|v| v.is_finite()).then_some(out)
+}
+
+/// Part of the page from which on a picture is taken for the page itself: a scan.
+const SCAN: f32 = 0.5;
+/// Part of a page's texts that a picture must be drawn over to hide them.
+const DRAWN_OVER: f32 = 0.9;
+
+/// Pictures of a page's size, and how many texts are drawn before each.
+#[derive(Default)]
+struct Pictures {
+    texts: usize,
+    /// Left, top, right, bottom: fractions of the displayed page.
+    seen: Vec<([f32; 4], usize)>,
+}
+
+impl Pictures {
+    fn see(&mut self, object: &PdfPageObject<'_>, place: Place) {
+        if object.as_image_object().is_some() {
+            let Ok(b) = object.bounds() else { return };
+            let (ax, ay) = place.to_display(b.left().value, b.top().value);
+            let (bx, by) = place.to_display(b.right().value, b.bottom().value);
+            let at = [ax.min(bx), ay.min(by), ax.max(bx), ay.max(by)].map(|v| v.clamp(0.0, 1.0));
+            if (at[2] - at[0]) * (at[3] - at[1]) >= SCAN {
+                self.seen.push((at, self.texts));
+            }
+        } else if object.as_text_object().is_some() || object.as_x_object_form_object().is_some() {
+            self.texts += 1;
+        }
+    }
+
+    /// Marks characters over which a scan is drawn: they are as invisible as those that are not
+    /// drawn at all.
+    fn hide(&self, chars: &mut [PageChar]) {
+        for ([x1, y1, x2, y2], before) in &self.seen {
+            if (*before as f32) < DRAWN_OVER * self.texts as f32 {
+                continue;
+            }
+            for c in chars.iter_mut().filter(|c| c.kind == CharKind::Drawn) {
+                let (x, y) = ((c.x1 + c.x2) / 2.0, (c.y1 + c.y2) / 2.0);
+                if (*x1..=*x2).contains(&x) && (*y1..=*y2).contains(&y) {
+                    c.kind = CharKind::Invisible;
+                }
+            }
+        }
+    }
+}
+
+fn kind(c: &PdfPageTextChar<'_>) -> CharKind {
+    if c.is_generated().unwrap_or(false) {
+        return CharKind::Generated;
+    }
+    match c.render_mode() {
+        Ok(PdfPageTextRenderMode::Invisible | PdfPageTextRenderMode::InvisibleClipping) => {
+            CharKind::Invisible
+        }
+        _ => CharKind::Drawn,
+    }
+}
+
+/// Direction of a character, radians clockwise, and its size as a fraction of the page's height,
+/// both as displayed. `along` is the direction in page space (y upwards), `size` in points.
+fn displayed(along: [f32; 2], size: f32, place: Place) -> Option<(f32, f32)> {
+    let norm = along[0].hypot(along[1]);
+    if !(norm > 0.0 && norm.is_finite() && size.is_finite()) {
+        return None;
+    }
+    let height = if place.rotate.is_multiple_of(180) {
+        place.top - place.bottom
+    } else {
+        place.right - place.left
+    };
+    // Clockwise is against page space's sense, as /Rotate is.
+    let angle = f32::from(place.rotate).to_radians() - along[1].atan2(along[0]);
+    let turn = std::f32::consts::TAU;
+    let angle = angle - (angle / turn).round() * turn;
+    let angle = if angle.abs() < LEVEL { 0.0 } else { angle };
+    Some((angle, size / height.max(1.0)))
+}
+
+/// Forms in forms that are looked into: a printer's header stands one or two deep.
+const MAX_FORM_DEPTH: usize = 8;
+/// A text object narrower than this shows nothing, points: pdfium's own bound for passing over it.
+const NO_EXTENT: f32 = 0.01;
+
+/// Adds where text objects without extent stand in page space; `forms` are the matrices of the
+/// forms around the object, outermost first.
+fn lone_spaces(
+    object: &PdfPageObject<'_>,
+    forms: &mut Vec<PdfMatrix>,
+    points: &mut Vec<(PdfPoints, PdfPoints)>,
+) {
+    if let Some(text) = object.as_text_object() {
+        if let Ok(b) = text.bounds()
+            && b.width().value < NO_EXTENT
+            && b.height().value < NO_EXTENT
+        {
+            points.push(
+                forms
+                    .iter()
+                    .rev()
+                    .fold((b.left(), b.bottom()), |(x, y), m| m.apply_to_points(x, y)),
+            );
+        }
+    } else if let Some(form) = object.as_x_object_form_object()
+        && forms.len() < MAX_FORM_DEPTH
+        && let Ok(matrix) = form.matrix()
+    {
+        forms.push(matrix);
+        for object in form.iter() {
+            lone_spaces(&object, forms, points);
+        }
+        forms.pop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::f32::consts::FRAC_PI_2;
+
+    #[test]
+    fn characters_under_a_scan_are_invisible() {
+        let c = PageChar {
+            ch: 'a',
+            x1: 0.5,
+            y1: 0.5,
+            x2: 0.6,
+            y2: 0.6,
+            ..PageChar::default()
+        };
+        for (before, kind) in [(10, CharKind::Invisible), (2, CharKind::Drawn)] {
+            let pictures = Pictures {
+                texts: 10,
+                seen: vec![([0.0, 0.0, 1.0, 1.0], before)],
+            };
+            let mut chars = [c];
+            pictures.hide(&mut chars);
+            assert_eq!(chars[0].kind, kind);
+        }
+    }
+
+    #[test]
+    fn direction_and_size_are_those_of_the_displayed_page() {
+        for (rotate, along, expected) in [
+            (0, [1.0, 0.0], 0.0),
+            (0, [0.0, 2.0], -FRAC_PI_2),
+            (90, [0.0, 1.0], 0.0),
+            (90, [1.0, 0.0], FRAC_PI_2),
+            (270, [0.0, -1.0], 0.0),
+            (180, [-1.0, 0.0], 0.0),
+        ] {
+            let place = Place {
+                left: 0.0,
+                bottom: 0.0,
+                right: 400.0,
+                top: 200.0,
+                rotate,
+            };
+            let (angle, size) = displayed(along, 10.0, place).unwrap();
+            assert!(
+                (angle - expected).abs() < 1e-5,
+                "{rotate} {along:?} {angle}"
+            );
+            let height = if rotate % 180 == 0 { 200.0 } else { 400.0 };
+            assert!((size - 10.0 / height).abs() < 1e-6);
+            assert!(displayed([0.0, 0.0], 10.0, place).is_none());
+        }
+    }
+}

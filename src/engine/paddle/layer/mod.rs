@@ -1,0 +1,201 @@
+//! The PDF's own text: lines made of its characters, judged against the page image, put in the
+//! place of detected lines.
+//!
+//! What is drawn and what is not (somebody's OCR) are two layers, judged apart. Of a layer that is
+//! trusted, the lines that the image shows are taken; detected lines, or parts of them, where no
+//! such line stands are read from the image.
+
+mod bidi;
+mod cover;
+mod frame;
+mod glyphs;
+mod lines;
+mod scripts;
+mod text;
+mod trust;
+
+use self::lines::Found;
+pub use self::trust::Known;
+use self::trust::Verdict;
+use super::compose;
+use super::layout::Region;
+use super::line::{Line, Source};
+use super::pixels::{Pixels, Slanted};
+use crate::engine::session::RunError;
+use crate::page::{PageChars, PageText, Rotation, TextSource};
+
+/// Difference of brightness (0 to 255) within a line from which on it shows something.
+const CONTRAST: u8 = 40;
+/// Points of a line that are looked at, along and across.
+const POINTS: [u32; 2] = [256, 16];
+/// Share of a line that must stand on detected lines to count as placed; of a line that is not
+/// drawn, that must not be covered by drawn ones.
+const ON: f32 = 0.5;
+
+/// A page whose lines were detected.
+pub struct Page<'a> {
+    pub image: &'a Pixels<'a>,
+    pub chars: &'a PageChars,
+    /// How its content is turned in the displayed page.
+    pub rotation: Rotation,
+    pub regions: &'a [Region],
+    /// Detected lines, pixels of the upright page image.
+    pub boxes: &'a [Slanted],
+}
+
+impl Page<'_> {
+    /// The page's lines: the PDF's own where they are trusted, else read by `recognise`, which gives
+    /// back the lines it was given without those that hold no text.
+    pub fn read(
+        &self,
+        known: &Known,
+        mut recognise: impl FnMut(&[Slanted]) -> Result<Vec<Line>, RunError>,
+    ) -> Result<(Vec<Line>, PageText), RunError> {
+        let (width, height) = (self.image.width as f32, self.image.height as f32);
+        let mut notes = Vec::new();
+        let mut own: Vec<Line> = Vec::new();
+        // What was read for comparison is not read again.
+        let mut read: Vec<Line> = Vec::new();
+        let mut seen: Vec<Slanted> = Vec::new();
+        let (invisible, drawn): (Vec<Found>, Vec<Found>) =
+            lines::lines(self.chars, self.rotation, width, height)
+                .into_iter()
+                .filter(|f| self.shows(&f.line.at))
+                .partition(|f| f.invisible);
+        for layer in [drawn, invisible] {
+            let layer: Vec<Found> = layer.into_iter().flat_map(|f| self.divided(f)).collect();
+            // Scans are often printed over: what is drawn there goes first.
+            let layer: Vec<&Found> = layer
+                .iter()
+                .filter(|f| cover::share(&f.line.at, own.iter().map(|l| &l.at)) < ON)
+                .collect();
+            if layer.is_empty() {
+                continue;
+            }
+            let sample = trust::sample(&layer, known);
+            let places: Vec<Slanted> = sample
+                .iter()
+                .map(|&i| {
+                    let at = layer[i].line.at;
+                    trust::counterpart(&at, self.boxes).unwrap_or(at)
+                })
+                .collect();
+            let found = recognise(&places)?;
+            let compared: Vec<(String, String)> = sample
+                .iter()
+                .zip(&places)
+                .map(|(&i, at)| {
+                    let text = found.iter().find(|l| l.at == *at);
+                    let text = text.map(|l| l.text.clone()).unwrap_or_default();
+                    (layer[i].line.text.clone(), text)
+                })
+                .collect();
+            for (own, image) in &compared {
+                tracing::trace!("layer: {own:?}, image: {image:?}");
+            }
+            match trust::verdict(&layer, self.placed(&layer), &compared) {
+                Verdict::Refused(why) => {
+                    notes.push(format!("text layer refused: {why}"));
+                    seen.extend(places.iter().filter(|p| self.boxes.contains(p)));
+                    read.extend(found.into_iter().filter(|l| self.boxes.contains(&l.at)));
+                    continue;
+                }
+                Verdict::Unchecked => notes.push(
+                    "text layer taken unchecked: its script cannot be read from the image".into(),
+                ),
+                Verdict::Taken => {}
+            }
+            let mapped = layer.iter().filter(|f| trust::is_mapped(f));
+            own.extend(mapped.map(|f| f.line.clone()));
+        }
+        let mut rest: Vec<Slanted> = Vec::new();
+        for at in self.boxes.iter().filter(|b| !seen.contains(b)) {
+            match cover::rest(at, own.iter().map(|l| &l.at)) {
+                None => rest.push(*at),
+                Some(parts) => rest.extend(parts.into_iter().filter(|p| self.shows(p))),
+            }
+        }
+        read.retain(|l| cover::share(&l.at, own.iter().map(|o| &o.at)) < ON);
+        let mut lines = own;
+        lines.append(&mut read);
+        lines.extend(recognise(&rest)?);
+        let text = text_source(&lines, &notes);
+        Ok((lines, text))
+    }
+
+    /// A line cut where it runs over the gap between two regions side by side.
+    fn divided(&self, found: Found) -> Vec<Found> {
+        let (width, height) = (self.image.width as f32, self.image.height as f32);
+        let cuts = compose::split(&[found.line.at], self.regions, width, height);
+        if cuts.len() < 2 {
+            return vec![found];
+        }
+        let pieces = cover::divided(&found.line, &cuts);
+        pieces
+            .into_iter()
+            .map(|line| Found {
+                glyphs: line.text.chars().filter(|c| !c.is_whitespace()).count(),
+                unmapped: usize::from(!trust::is_mapped(&found)) * found.unmapped,
+                line,
+                ..found
+            })
+            .collect()
+    }
+
+    /// Share of a layer's lines, by width, that stand on detected lines.
+    fn placed(&self, layer: &[&Found]) -> f32 {
+        let (mut on, mut all) = (0.0, 0.0);
+        for found in layer {
+            let at = &found.line.at;
+            all += at.width;
+            if cover::share(at, self.boxes.iter()) >= ON {
+                on += at.width;
+            }
+        }
+        on / f32::max(all, 1e-3)
+    }
+
+    /// Whether the image shows anything at a line: no ground without marks.
+    fn shows(&self, at: &Slanted) -> bool {
+        let (s, c) = at.angle.sin_cos();
+        let (mut least, mut most) = (u8::MAX, u8::MIN);
+        for i in 0..POINTS[0] {
+            let du = ((i as f32 + 0.5) / POINTS[0] as f32 - 0.5) * at.width;
+            for j in 0..POINTS[1] {
+                // Not the borders, where other lines may reach.
+                let dv = ((j as f32 + 0.5) / POINTS[1] as f32 - 0.5) * 0.8 * at.height;
+                let (x, y) = (at.cx + du * c - dv * s, at.cy + du * s + dv * c);
+                if x < 0.0 || y < 0.0 {
+                    continue;
+                }
+                let (x, y) = (x as usize, y as usize);
+                if x >= self.image.width as usize || y >= self.image.height as usize {
+                    continue;
+                }
+                let p = (y * self.image.width as usize + x) * 3;
+                let Some(&[r, g, b]) = self.image.rgb.get(p..p + 3) else {
+                    continue;
+                };
+                let gray = ((u32::from(r) * 2 + u32::from(g) * 5 + u32::from(b)) / 8) as u8;
+                (least, most) = (least.min(gray), most.max(gray));
+            }
+        }
+        most.saturating_sub(least) >= CONTRAST
+    }
+}
+
+fn text_source(lines: &[Line], notes: &[String]) -> PageText {
+    let own = lines.iter().any(|l| l.source == Source::Layer);
+    let read = lines.iter().any(|l| l.source == Source::Image);
+    PageText {
+        source: match (own, read) {
+            (true, true) => TextSource::Both,
+            (true, false) => TextSource::Layer,
+            (false, _) => TextSource::Image,
+        },
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
