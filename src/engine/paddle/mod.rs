@@ -11,6 +11,7 @@ mod line;
 pub(super) mod orientation;
 pub(super) mod pixels;
 mod recognise;
+mod windows;
 
 use std::path::Path;
 use std::time::Instant;
