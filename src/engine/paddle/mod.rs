@@ -5,12 +5,14 @@
 //! from the page image itself and read in batches of similar width, and put into the regions.
 
 mod compose;
+mod deskew;
 mod detect;
 mod layout;
 mod line;
 pub(super) mod orientation;
 pub(super) mod pixels;
 mod recognise;
+mod settle;
 mod windows;
 
 use std::path::Path;
@@ -19,14 +21,16 @@ use std::time::Instant;
 use crossbeam_channel::Receiver;
 use sha2::{Digest, Sha256};
 
-use self::pixels::{Pixels, to_displayed, upright};
+use self::pixels::Pixels;
 use self::recognise::{Alphabet, Recognise};
+use self::settle::Settled;
+use super::blank::is_blank;
 use super::session::{Graph, Place, RunError, Runtime};
 use super::{EngineError, Identity, ReadError, ReadTask, Reader};
 use crate::config::{self, Device};
 use crate::durable;
 use crate::pack::Pack;
-use crate::page::{Block, ImageWish, PageBox, PageImage, Reading};
+use crate::page::{Block, ImageWish, PageBox, PageImage, Reading, Rotation};
 
 /// Pixels per inch of page images: small print (6 points) still has 17 rows.
 const DPI: f32 = 200.0;
@@ -38,7 +42,7 @@ const DETECT_LONGEST: u32 = 2400;
 /// Recognition sessions side by side at most; each holds its own copy of 21 MB of weights.
 const MAX_RECOGNISERS: usize = 8;
 /// Changes whenever the same page would be read otherwise.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 pub struct Paddle {
     identity: Identity,
@@ -129,22 +133,23 @@ impl Paddle {
     pub fn read(&mut self, image: &PageImage) -> Result<Reading, RunError> {
         let started = Instant::now();
         let dpi = image.dpi;
-        let displayed = Pixels::from(image);
         let mut laps = Laps::new();
-        let rotation = self.orientation.of(&displayed)?;
-        let page = upright(displayed, rotation);
-        laps.lap("orientation");
+        if is_blank(image) {
+            let seconds = started.elapsed().as_secs_f64();
+            return Ok(Reading::of_blocks(Vec::new(), Rotation::None, seconds));
+        }
+        let Settled { page, pose, boxes } = self.settle(Pixels::from(image), dpi)?;
+        laps.lap("detection");
         let regions = self.layout.of(&page)?;
         laps.lap("layout");
         let (width, height) = (page.width as f32, page.height as f32);
-        let boxes = compose::split(&self.detect.of(&page, dpi)?, &regions, width, height);
-        laps.lap("detection");
+        let boxes = compose::split(&boxes, &regions, width, height);
         let lines = self.recognise.of(&page, &boxes)?;
         laps.lap("recognition");
         let blocks = compose::compose(&regions, &lines, width, height)
             .into_iter()
             .map(|placed| {
-                let [x1, y1, x2, y2] = to_displayed(placed.at, rotation);
+                let [x1, y1, x2, y2] = pose.to_displayed(placed.at);
                 Block {
                     label: placed.label.into(),
                     boxes: vec![PageBox::from_fractions(x1, y1, x2, y2)],
@@ -160,7 +165,7 @@ impl Paddle {
         );
         Ok(Reading::of_blocks(
             blocks,
-            rotation,
+            pose.rotation,
             started.elapsed().as_secs_f64(),
         ))
     }
