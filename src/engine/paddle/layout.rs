@@ -71,7 +71,7 @@ impl Layout {
     pub fn of(&mut self, page: &Pixels<'_>) -> Result<Vec<Region>, RunError> {
         let (w, h) = (page.width as f32, page.height as f32);
         let axis = usize::from(h > w);
-        let reach = SEAM * w.min(h) / w.max(h);
+        let reach = SEAM[axis] * w.min(h) / w.max(h);
         let mut all = Vec::new();
         for part in windows::of(page) {
             let [px, py, pw, ph] = part.map(|v| v as f32);
@@ -175,9 +175,10 @@ fn continued(before: &mut Vec<Region>, after: Vec<Region>, axis: usize, seam: f3
     }
 }
 
-/// How near to the cut a region's end is that was cut, in parts of the shorter side: half the space
-/// between two lines of a column, less than half of that between paragraphs.
-const SEAM: f32 = 0.008;
+/// How near to the cut a region's end is that was cut, in parts of the shorter side. From left to
+/// right: a space between words. From top to bottom: half the space between two lines of a column,
+/// less than half of that between paragraphs.
+const SEAM: [f32; 2] = [0.04, 0.008];
 
 pub fn area([x1, y1, x2, y2]: [f32; 4]) -> f32 {
     (x2 - x1).max(0.0) * (y2 - y1).max(0.0)

@@ -41,7 +41,7 @@ impl Paddle {
     ) -> Result<Settled<'a>, RunError> {
         let guess = self.orientation.guess(&displayed)?;
         let mut rotation = guess.unwrap_or_default();
-        let mut page = upright(displayed, rotation);
+        let mut page = upright(on_paper(displayed), rotation);
         let mut boxes = self.detect.of(&page, dpi)?;
         if (guess.is_none() || boxes.len() < FEW)
             && let Some(more) = turn(&mut self.recognise, &page, &boxes)?
@@ -60,6 +60,27 @@ impl Paddle {
             page = pose.level(page);
         }
         Ok(Settled { page, pose, boxes })
+    }
+}
+
+/// Level up to which a page's ground is dark.
+const DARK: u8 = 96;
+
+/// A light page as it is, one that is dark by more than half inverted: layout, detection and
+/// recognition were trained on dark text on light paper, and find less and other things on the
+/// negative.
+fn on_paper(page: Pixels<'_>) -> Pixels<'_> {
+    // One pixel in 61 is enough to tell; a prime, so that no column repeats.
+    let told = page.rgb.chunks_exact(3).step_by(61);
+    let count = told.len();
+    let dark = told.filter(|p| p.iter().all(|&v| v <= DARK)).count();
+    if dark * 2 <= count {
+        return page;
+    }
+    let rgb: Vec<u8> = page.rgb.iter().map(|v| 255 - v).collect();
+    Pixels {
+        rgb: rgb.into(),
+        ..page
     }
 }
 
@@ -89,8 +110,8 @@ fn turn(
         return Ok(None);
     }
     // A box along which text runs downwards is a line of a page turned clockwise.
-    let forward = Score::of(&recognise.along(page, &asked)?);
-    if !on_side && forward.mean >= GOOD {
+    let forward = mean(&recognise.along(page, &asked)?);
+    if !on_side && forward >= GOOD {
         return Ok(None);
     }
     let turned: Vec<Slanted> = asked
@@ -100,51 +121,35 @@ fn turn(
             ..*l
         })
         .collect();
-    let backward = Score::of(&recognise.along(page, &turned)?);
-    Ok(decide(on_side, &forward, &backward))
+    let backward = mean(&recognise.along(page, &turned)?);
+    Ok(decide(on_side, forward, backward))
 }
 
-/// What lines say, read one way.
-#[derive(Clone, Copy, Debug, Default)]
-struct Score {
-    /// Of their characters; lines that say nothing count as 0.
-    mean: f32,
-    /// Chinese or Japanese, mostly.
-    cjk: bool,
-}
-
-impl Score {
-    fn of(lines: &[Option<Line>]) -> Self {
-        let (mut sum, mut weight, mut latin, mut cjk) = (0.0, 0.0, 0usize, 0usize);
-        for line in lines {
-            let count = line.as_ref().map_or(1, |l| l.text.chars().count());
-            weight += count as f32;
-            let Some(line) = line else { continue };
-            sum += line.score * count as f32;
-            let (a, b) = super::recognise::weights(&line.text);
-            latin += a;
-            cjk += b;
-        }
-        Self {
-            mean: if weight > 0.0 { sum / weight } else { 0.0 },
-            cjk: cjk > latin,
-        }
+/// Mean score of the characters of lines read one way; a line that says nothing counts as one
+/// character of score 0.
+fn mean(lines: &[Option<Line>]) -> f32 {
+    let (mut sum, mut weight) = (0.0, 0.0);
+    for line in lines {
+        let count = line.as_ref().map_or(1, |l| l.text.chars().count()) as f32;
+        sum += line.as_ref().map_or(0.0, |l| l.score) * count;
+        weight += count;
     }
+    if weight > 0.0 { sum / weight } else { 0.0 }
 }
 
-fn decide(on_side: bool, forward: &Score, backward: &Score) -> Option<Rotation> {
+/// How a page is turned whose lines have these scores read along their boxes and against them.
+/// Vertical text of a page that is not turned reads well along its boxes too: such a page is read
+/// from its side, which puts its lines in order.
+fn decide(on_side: bool, along: f32, against: f32) -> Option<Rotation> {
     if !on_side {
-        return (backward.mean > forward.mean + BETTER).then_some(Rotation::Half);
+        return (against > along + BETTER).then_some(Rotation::Half);
     }
-    let (best, rotation) = if backward.mean > forward.mean {
-        (backward, Rotation::ThreeQuarter)
+    let (best, rotation) = if against > along {
+        (against, Rotation::ThreeQuarter)
     } else {
-        (forward, Rotation::Quarter)
+        (along, Rotation::Quarter)
     };
-    // Characters of vertical text lie on their side in a line that is read along: they are read,
-    // but not well.
-    let least = if best.cjk { GOOD } else { GOOD - BETTER };
-    (best.mean >= least).then_some(rotation)
+    (best >= GOOD - BETTER).then_some(rotation)
 }
 
 fn stands(line: &Slanted) -> bool {
@@ -214,16 +219,32 @@ mod tests {
     }
 
     #[test]
+    fn a_dark_page_is_put_on_paper() {
+        let page = |level: u8, part: usize| {
+            let mut rgb = vec![250u8; 90 * 90 * 3];
+            rgb[..90 * part * 3].fill(level);
+            Pixels {
+                width: 90,
+                height: 90,
+                rgb: rgb.into(),
+            }
+        };
+        assert_eq!(
+            on_paper(page(10, 40)).rgb[0],
+            10,
+            "a dark picture on a page"
+        );
+        assert_eq!(on_paper(page(10, 70)).rgb[0], 245);
+        assert_eq!(on_paper(page(150, 90)).rgb[0], 150, "grey paper");
+    }
+
+    #[test]
     fn the_better_way_decides() {
-        let score = |mean, cjk| Score { mean, cjk };
-        let decided = |side, a, b| decide(side, &score(a, false), &score(b, false));
-        assert_eq!(decided(false, 0.7, 0.96), Some(Rotation::Half));
-        assert_eq!(decided(false, 0.85, 0.88), None);
-        assert_eq!(decided(true, 0.95, 0.6), Some(Rotation::Quarter));
-        assert_eq!(decided(true, 0.6, 0.95), Some(Rotation::ThreeQuarter));
-        assert_eq!(decided(true, 0.6, 0.7), None);
-        let vertical = decide(true, &score(0.85, true), &score(0.5, true));
-        assert_eq!(vertical, None, "vertical text");
+        assert_eq!(decide(false, 0.7, 0.96), Some(Rotation::Half));
+        assert_eq!(decide(false, 0.85, 0.88), None);
+        assert_eq!(decide(true, 0.95, 0.6), Some(Rotation::Quarter));
+        assert_eq!(decide(true, 0.6, 0.95), Some(Rotation::ThreeQuarter));
+        assert_eq!(decide(true, 0.6, 0.7), None);
         assert_eq!(
             sum(Rotation::ThreeQuarter, Rotation::Half),
             Rotation::Quarter

@@ -44,6 +44,29 @@ pub fn of(page: &Pixels<'_>) -> Vec<[u32; 4]> {
     parts
 }
 
+/// The part `[x, y, width, height]` of a page that has anything on it, with a margin; `None` where
+/// that is no small part of it.
+pub fn inked(page: &Pixels<'_>) -> Option<[u32; 4]> {
+    let (w, h) = (page.width, page.height);
+    let scale = (f64::from(SHORT * 4) / f64::from(w.min(h))).min(1.0);
+    let side = |v: u32| ((f64::from(v) * scale).round() as u32).max(1);
+    let small = resize(page, None, side(w), side(h));
+    let extent = |down: bool, whole: u32| {
+        let blank = blank(&small, down);
+        let first = blank.iter().position(|b| !b)?;
+        let last = blank.iter().rposition(|b| !b)?;
+        let at = |i: usize| (i as f64 / blank.len() as f64 * f64::from(whole)) as u32;
+        let (from, to) = (at(first).saturating_sub(MARGIN), at(last + 1) + MARGIN);
+        Some((from, to.min(whole) - from))
+    };
+    let ((x, width), (y, height)) = (extent(false, w)?, extent(true, h)?);
+    let part = u64::from(width) * u64::from(height);
+    (part * 4 < u64::from(w) * u64::from(h)).then_some([x, y, width, height])
+}
+
+/// Pixels around what is on a page: the detector marks nothing at the very edge.
+const MARGIN: u32 = 48;
+
 /// By row (`down`) or column of an image, whether nothing is there.
 fn blank(image: &Pixels<'_>, down: bool) -> Vec<bool> {
     let (w, h) = (image.width as usize, image.height as usize);

@@ -57,7 +57,14 @@ impl Detect {
                     lines = closer;
                 }
             }
-            all.append(&mut lines);
+            rejoin(&mut all, lines, part[0] as f32);
+        }
+        if all.is_empty()
+            && let Some(part) = windows::inked(page)
+        {
+            let (wanted, _) = self.scales(part, dpi);
+            let points = part[2] as f32 * part[3] as f32;
+            all = self.part(page, part, wanted.min((POINTS_MAX / points).sqrt()))?;
         }
         Ok(all)
     }
@@ -146,6 +153,38 @@ impl Detect {
     }
 }
 
+/// Appends the lines of the next part of a broad page, which begins at `seam`, pixels; 0 on the
+/// first and on pages cut from top to bottom. A line that reaches the cut goes on in the one at the
+/// same height that begins there: it was cut between two words.
+fn rejoin(all: &mut Vec<Slanted>, next: Vec<Slanted>, seam: f32) {
+    for line in next {
+        let [x1, _, x2, _] = line.bounds();
+        let cut = all.iter_mut().find(|o| {
+            seam > 0.0
+                && (x1 - seam).abs() < line.height
+                && (o.bounds()[2] - seam).abs() < line.height
+                && (o.cy - line.cy).abs() < 0.3 * line.height
+                && o.angle.abs().max(line.angle.abs()) < LEVEL
+        });
+        match cut {
+            Some(o) => {
+                let from = o.bounds()[0];
+                *o = Slanted {
+                    cx: (from + x2) / 2.0,
+                    cy: (o.cy + line.cy) / 2.0,
+                    width: x2 - from,
+                    height: o.height.max(line.height),
+                    angle: (line.cy - o.cy).atan2(line.cx - o.cx),
+                };
+            }
+            None => all.push(line),
+        }
+    }
+}
+
+/// Slant up to which two ends of a line are put together, radians.
+const LEVEL: f32 = 0.05;
+
 /// Median height of lines; 0 without any.
 fn median_height(lines: &[Slanted]) -> f32 {
     let mut heights: Vec<f32> = lines.iter().map(|l| l.height).collect();
@@ -224,5 +263,29 @@ mod tests {
         assert_eq!(lines.len(), 40);
         let (_, shapes) = found(1700, 2200, &bars[..20]);
         assert_eq!(shapes.len(), 1, "an A4 page costs one look");
+    }
+
+    #[test]
+    fn a_line_that_the_parts_of_a_broad_page_cut_is_one_again() {
+        let word = |from: f32, cy: f32| Slanted {
+            cx: from + 90.0,
+            cy,
+            width: 180.0,
+            height: 30.0,
+            angle: 0.0,
+        };
+        let mut all = vec![word(10.0, 50.0)];
+        rejoin(&mut all, vec![word(205.0, 51.0), word(205.0, 90.0)], 197.0);
+        assert_eq!(all.len(), 2, "the same line, and another");
+        assert_eq!(all[0].bounds().map(f32::round)[2], 385.0);
+        rejoin(&mut all, vec![word(390.0, 50.0)], 0.0);
+        assert_eq!(all.len(), 3);
+    }
+
+    #[test]
+    fn a_small_mark_on_an_empty_page_is_looked_at_closer() {
+        let (_, shapes) = found(1700, 2200, &[[800, 1000, 60, 2]]);
+        assert_eq!(shapes.len(), 2, "{shapes:?}");
+        assert!(shapes[1][0] * shapes[1][1] < shapes[0][0] * shapes[0][1] / 2);
     }
 }

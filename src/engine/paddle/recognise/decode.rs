@@ -3,8 +3,8 @@
 
 use super::alphabet::Alphabet;
 use super::ink::Ink;
-use super::script;
 use super::space::{Gap, Spaces};
+use super::{confused, script};
 
 /// What the scores of a line's steps say.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,6 +55,7 @@ pub fn best_path(scores: &[f32], classes: usize) -> Vec<Mark> {
 pub fn decode(scores: &[f32], classes: usize, alphabet: &Alphabet, ink: &Ink) -> Decoded {
     let mut marks = best_path(scores, classes);
     script::settle(&mut marks, scores, classes, alphabet);
+    confused::settle(&mut marks, scores, classes, alphabet);
     let mut read = Decoded::default();
     // Gaps before each letter, and whether the model names a space there.
     let blank = |mark: &Mark| alphabet.mark(mark.class).trim().is_empty();
@@ -92,7 +93,11 @@ pub fn decode(scores: &[f32], classes: usize, alphabet: &Alphabet, ink: &Ink) ->
         }
         // Latin text has one kind of space, and never two of them.
         let sign = if blank(mark) { " " } else { sign };
-        if sign == " " && read.text.ends_with(' ') {
+        let narrow = gaps.get(letter.wrapping_sub(1)).map(|g| g.width);
+        if sign == " "
+            && (read.text.ends_with(' ')
+                || narrow.is_some_and(|width| spaces.none(&read.text, width)))
+        {
             continue;
         }
         read.text.push_str(sign);

@@ -3,6 +3,7 @@
 
 mod alphabet;
 mod batch;
+mod confused;
 mod decode;
 mod ink;
 mod script;
@@ -260,7 +261,7 @@ fn crops(page: &Pixels<'_>, line: &Slanted, way: Way, number: usize) -> Vec<Crop
 }
 
 /// Latin letters of a text, and characters of Chinese or Japanese.
-pub fn weights(text: &str) -> (usize, usize) {
+fn weights(text: &str) -> (usize, usize) {
     let count = |script| {
         text.chars()
             .filter(|&c| alphabet::script(c) == script)

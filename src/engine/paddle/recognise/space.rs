@@ -60,6 +60,12 @@ impl Spaces {
         };
         width >= limit
     }
+
+    /// Whether a space that the model names after `text` is none: addresses have no spaces, and
+    /// the gap is narrower than those between words.
+    pub fn none(&self, text: &str, width: usize) -> bool {
+        in_address(text) && width < self.limit
+    }
 }
 
 /// Narrowest gap that is taken as a space, whatever the line's others: a tenth of an em more than
@@ -153,6 +159,8 @@ mod tests {
         assert!(!line.between("(", "a", 20) && line.between("a", "(", 9));
         assert!(!line.between("1,", "0", 10) && line.between("1,", "0", 13));
         assert!(!line.between("http://ab.cd/e", "f", 12));
+        assert!(line.none("http://ab.cd/e_", 3) && !line.none("http://ab.cd/e", 12));
+        assert!(!line.none("of", 3));
         assert!(!line.between("\"", "a", 9) && line.between("a", "\"", 9));
         assert!(!line.between("\"a", "\"", 9) && line.between("\"a\"", "b", 9));
     }
