@@ -1,6 +1,7 @@
 //! Layout regions in reading order (PP-DocLayoutV3).
 
 use super::pixels::{Order, Pixels, planes, resize};
+use super::windows;
 use crate::engine::session::{Graph, RunError, View};
 
 /// The model's classes, by number.
@@ -65,9 +66,39 @@ impl Layout {
         Self { graph }
     }
 
-    /// Regions in reading order, without those that repeat another.
+    /// Regions in reading order, without those that repeat another. A long page is looked at in
+    /// parts.
     pub fn of(&mut self, page: &Pixels<'_>) -> Result<Vec<Region>, RunError> {
-        let square = resize(page, None, SIDE, SIDE);
+        let (w, h) = (page.width as f32, page.height as f32);
+        let axis = usize::from(h > w);
+        let reach = SEAM[axis] * w.min(h) / w.max(h);
+        let mut all = Vec::new();
+        for part in windows::of(page) {
+            let [px, py, pw, ph] = part.map(|v| v as f32);
+            let found = self.part(page, part)?.into_iter().map(|r| Region {
+                at: [
+                    (px + r.at[0] * pw) / w,
+                    (py + r.at[1] * ph) / h,
+                    (px + r.at[2] * pw) / w,
+                    (py + r.at[3] * ph) / h,
+                ],
+                ..r
+            });
+            continued(
+                &mut all,
+                found.collect(),
+                axis,
+                [px / w, py / h][axis],
+                reach,
+            );
+        }
+        Ok(all)
+    }
+
+    /// Regions of the part `[x, y, width, height]` of a page, fractions of that part.
+    fn part(&mut self, page: &Pixels<'_>, part: [u32; 4]) -> Result<Vec<Region>, RunError> {
+        let whole = [0, 0, page.width, page.height] == part;
+        let square = resize(page, (!whole).then(|| part.map(f64::from)), SIDE, SIDE);
         let mut data = Vec::new();
         planes(
             &square,
@@ -77,7 +108,7 @@ impl Layout {
             SIDE as usize,
             &mut data,
         );
-        let (w, h) = (page.width as f32, page.height as f32);
+        let (w, h) = (part[2] as f32, part[3] as f32);
         let side = SIDE as f32;
         let mut found: Vec<(f32, Region)> = Vec::new();
         self.graph.run(
@@ -118,6 +149,36 @@ impl Layout {
         Ok(distinct(found.into_iter().map(|(_, r)| r).collect()))
     }
 }
+
+/// Appends the regions of the next part of a long page, which begins at `seam` along `axis` (0: x,
+/// 1: y). A region that ends within `reach` of the seam goes on in one of the same label and width
+/// that begins there. All in fractions of the page.
+fn continued(before: &mut Vec<Region>, after: Vec<Region>, axis: usize, seam: f32, reach: f32) {
+    let across = 1 - axis;
+    for region in after {
+        let [a, b] = [region.at[across], region.at[across + 2]];
+        let cut = before.iter_mut().find(|o| {
+            let [c, d] = [o.at[across], o.at[across + 2]];
+            o.label == region.label
+                && (o.at[axis + 2] - seam).abs() < reach
+                && (region.at[axis] - seam).abs() < reach
+                && b.min(d) - a.max(c) > 0.8 * (b.max(d) - a.min(c))
+        });
+        match cut {
+            Some(o) => {
+                o.at[axis + 2] = region.at[axis + 2];
+                o.at[across] = o.at[across].min(a);
+                o.at[across + 2] = o.at[across + 2].max(b);
+            }
+            None => before.push(region),
+        }
+    }
+}
+
+/// How near to the cut a region's end is that was cut, in parts of the shorter side. From left to
+/// right: a space between words. From top to bottom: half the space between two lines of a column,
+/// less than half of that between paragraphs.
+const SEAM: [f32; 2] = [0.04, 0.008];
 
 pub fn area([x1, y1, x2, y2]: [f32; 4]) -> f32 {
     (x2 - x1).max(0.0) * (y2 - y1).max(0.0)
@@ -197,5 +258,47 @@ mod tests {
         let labels: Vec<_> = regions.iter().map(|r| r.label).collect();
         assert_eq!(labels, ["doc_title", "text"]);
         assert_eq!(regions[1].at, [0.0, 0.5, 1.0, 0.9]);
+    }
+
+    #[test]
+    fn what_a_cut_divided_is_one_region_again() {
+        let region = |label, at| Region {
+            label,
+            score: 0.9,
+            at,
+        };
+        let mut all = vec![
+            region("text", [0.1, 0.1, 0.9, 0.199]),
+            region("image", [0.1, 0.2, 0.3, 0.3]),
+        ];
+        let after = vec![
+            region("text", [0.1, 0.201, 0.9, 0.3]),
+            region("text", [0.1, 0.31, 0.9, 0.4]),
+        ];
+        continued(&mut all, after, 1, 0.2, 0.002);
+        assert_eq!(all.len(), 3);
+        assert_eq!(all[0].at, [0.1, 0.1, 0.9, 0.3]);
+        // A paragraph that only begins near the cut.
+        let mut all = vec![region("text", [0.1, 0.1, 0.9, 0.195])];
+        let after = vec![region("text", [0.1, 0.201, 0.9, 0.3])];
+        continued(&mut all, after, 1, 0.2, 0.002);
+        assert_eq!(all.len(), 2);
+    }
+
+    #[test]
+    fn a_long_page_is_looked_at_in_parts() {
+        let rows = vec![22.0, 0.9, 10.0, 50.0, 90.0, 100.0, 0.0];
+        let page = Pixels {
+            width: 100,
+            height: 800,
+            rgb: vec![255; 240_000].into(),
+        };
+        let regions = Layout::new(Box::new(Rows(rows))).of(&page).unwrap();
+        assert!(regions.len() >= 4, "{regions:?}");
+        assert!(
+            (regions[0].at[1] - 50.0 / 800.0).abs() < 1e-3,
+            "{regions:?}"
+        );
+        assert!(regions.windows(2).all(|r| r[0].at[3] <= r[1].at[1]));
     }
 }

@@ -5,6 +5,7 @@
 //! from the page image itself and read in batches of similar width, and put into the regions.
 
 mod compose;
+mod deskew;
 mod detect;
 mod layer;
 mod layout;
@@ -12,7 +13,9 @@ mod line;
 pub(super) mod orientation;
 pub(super) mod pixels;
 mod recognise;
+mod settle;
 mod table;
+mod windows;
 
 use std::path::Path;
 use std::time::Instant;
@@ -20,15 +23,19 @@ use std::time::Instant;
 use crossbeam_channel::Receiver;
 use sha2::{Digest, Sha256};
 
-use self::pixels::{Pixels, to_displayed, upright};
+use self::pixels::Pixels;
 use self::recognise::{Alphabet, Recognise};
+use self::settle::Settled;
 use self::table::Tables;
+use super::blank::is_blank;
 use super::session::{Graph, Place, RunError, Runtime};
 use super::{EngineError, Identity, ReadError, ReadTask, Reader};
 use crate::config::{Config, Device, TextLayer};
 use crate::durable;
 use crate::pack::Pack;
-use crate::page::{Block, ImageWish, PageBox, PageChars, PageImage, PageText, Reading, TextSource};
+use crate::page::{
+    Block, ImageWish, PageBox, PageChars, PageImage, PageText, Reading, Rotation, TextSource,
+};
 
 /// Pixels per inch of page images: small print (6 points) still has 17 rows.
 const DPI: f32 = 200.0;
@@ -175,22 +182,23 @@ impl Paddle {
     ) -> Result<Reading, RunError> {
         let started = Instant::now();
         let dpi = image.dpi;
-        let displayed = Pixels::from(image);
         let mut laps = Laps::new();
-        let rotation = self.orientation.of(&displayed)?;
-        let page = upright(displayed, rotation);
-        laps.lap("orientation");
+        if is_blank(image) {
+            let seconds = started.elapsed().as_secs_f64();
+            return Ok(Reading::of_blocks(Vec::new(), Rotation::None, seconds));
+        }
+        let Settled { page, pose, boxes } = self.settle(Pixels::from(image), dpi)?;
+        laps.lap("detection");
         let regions = self.layout.of(&page)?;
         laps.lap("layout");
         let (width, height) = (page.width as f32, page.height as f32);
-        let boxes = compose::split(&self.detect.of(&page, dpi)?, &regions, width, height);
-        laps.lap("detection");
+        let boxes = compose::split(&boxes, &regions, width, height);
         let mut recognise = |boxes: &[_]| self.recognise.of(&page, boxes);
         let (lines, text) = match chars.filter(|_| self.text_layer == TextLayer::Auto) {
             Some(chars) => layer::Page {
                 image: &page,
                 chars,
-                rotation,
+                pose: &pose,
                 regions: &regions,
                 boxes: &boxes,
             }
@@ -208,7 +216,7 @@ impl Paddle {
                     .boxes
                     .into_iter()
                     .map(|at| {
-                        let [x1, y1, x2, y2] = to_displayed(at, rotation);
+                        let [x1, y1, x2, y2] = pose.to_displayed(at);
                         PageBox::from_fractions(x1, y1, x2, y2)
                     })
                     .collect(),
@@ -221,7 +229,8 @@ impl Paddle {
             "{}",
             laps.text()
         );
-        let mut reading = Reading::of_blocks(blocks, rotation, started.elapsed().as_secs_f64());
+        let mut reading =
+            Reading::of_blocks(blocks, pose.rotation, started.elapsed().as_secs_f64());
         reading.text = Some(text);
         Ok(reading)
     }

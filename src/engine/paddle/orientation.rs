@@ -23,8 +23,13 @@ impl Orientation {
         Self { graph }
     }
 
-    /// How the page's content is turned, clockwise.
+    /// How the page's content is turned, clockwise; not at all where the model is unsure.
     pub fn of(&mut self, page: &Pixels<'_>) -> Result<Rotation, RunError> {
+        Ok(self.guess(page)?.unwrap_or_default())
+    }
+
+    /// How the page's content is turned, clockwise, where the model is sure.
+    pub fn guess(&mut self, page: &Pixels<'_>) -> Result<Option<Rotation>, RunError> {
         let short = f64::from(page.width.min(page.height));
         let part = short * f64::from(SIDE) / SHORT;
         let (x, y) = (
@@ -35,7 +40,7 @@ impl Orientation {
         let mut data = Vec::new();
         planes(&square, Order::Rgb, MEAN, STD, SIDE as usize, &mut data);
         let shape = [1, 3, i64::from(SIDE), i64::from(SIDE)];
-        let mut rotation = Rotation::None;
+        let mut rotation = None;
         self.graph
             .run(&[("x", View::new(&shape, &data))], &[], &mut |out| {
                 let scores = out.first().map_or(&[][..], |v| v.f32());
@@ -44,7 +49,7 @@ impl Orientation {
                     scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))
                     && score >= THRESHOLD
                 {
-                    rotation = Rotation::from_degrees(class as u16 * 90).unwrap_or_default();
+                    rotation = Rotation::from_degrees(class as u16 * 90);
                 }
             })?;
         Ok(rotation)

@@ -242,7 +242,7 @@ pub fn cut(image: &Pixels<'_>, line: &Slanted, height: u32, max_width: u32) -> P
 }
 
 /// Bilinear sample at a point (pixel centres at halves); the border's colour outside.
-fn sample(image: &Pixels<'_>, x: f32, y: f32) -> [u8; 3] {
+pub fn sample(image: &Pixels<'_>, x: f32, y: f32) -> [u8; 3] {
     let (fx, fy) = (x - 0.5, y - 0.5);
     let (x0, y0) = (fx.floor(), fy.floor());
     let (ax, ay) = (fx - x0, fy - y0);

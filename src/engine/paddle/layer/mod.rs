@@ -18,11 +18,12 @@ use self::lines::Found;
 pub use self::trust::Known;
 use self::trust::Verdict;
 use super::compose;
+use super::deskew::Pose;
 use super::layout::Region;
 use super::line::{Line, Source};
 use super::pixels::{Pixels, Slanted};
 use crate::engine::session::RunError;
-use crate::page::{PageChars, PageText, Rotation, TextSource};
+use crate::page::{PageChars, PageText, TextSource};
 
 /// Difference of brightness (0 to 255) within a line from which on it shows something.
 const CONTRAST: u8 = 40;
@@ -36,8 +37,8 @@ const ON: f32 = 0.5;
 pub struct Page<'a> {
     pub image: &'a Pixels<'a>,
     pub chars: &'a PageChars,
-    /// How its content is turned in the displayed page.
-    pub rotation: Rotation,
+    /// How the image lies in the displayed page.
+    pub pose: &'a Pose,
     pub regions: &'a [Region],
     /// Detected lines, pixels of the upright page image.
     pub boxes: &'a [Slanted],
@@ -51,15 +52,19 @@ impl Page<'_> {
         known: &Known,
         mut recognise: impl FnMut(&[Slanted]) -> Result<Vec<Line>, RunError>,
     ) -> Result<(Vec<Line>, PageText), RunError> {
-        let (width, height) = (self.image.width as f32, self.image.height as f32);
+        let upright = self.pose.upright_size();
         let mut notes = Vec::new();
         let mut own: Vec<Line> = Vec::new();
         // What was read for comparison is not read again.
         let mut read: Vec<Line> = Vec::new();
         let mut seen: Vec<Slanted> = Vec::new();
         let (invisible, drawn): (Vec<Found>, Vec<Found>) =
-            lines::lines(self.chars, self.rotation, width, height)
+            lines::lines(self.chars, self.pose.rotation, upright[0], upright[1])
                 .into_iter()
+                .map(|mut found| {
+                    found.line.at = self.pose.line(&found.line.at);
+                    found
+                })
                 .filter(|f| self.shows(&f.line.at))
                 .partition(|f| f.invisible);
         for layer in [drawn, invisible] {

@@ -66,7 +66,7 @@ fn read(
     let page = Page {
         image,
         chars,
-        rotation: Rotation::None,
+        pose: &Pose::upright(Rotation::None, image.width, image.height),
         regions: &[],
         boxes,
     };

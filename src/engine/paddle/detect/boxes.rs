@@ -1,8 +1,7 @@
-//! Lines of text: PP-OCR detection and its post-processing (Differentiable Binarization, Liao et
+//! From a map of probabilities to boxes: the post-processing of Differentiable Binarization (Liao et
 //! al. 2020, arXiv:1911.08947; parameters of PaddleOCR as RapidOCR 3.10 sets them).
 
-use super::pixels::{Order, Pixels, Slanted, planes, resize};
-use crate::engine::session::{Graph, RunError, View};
+use crate::engine::paddle::pixels::Slanted;
 
 /// Probability above which a point belongs to text.
 const POINT: f32 = 0.3;
@@ -13,66 +12,8 @@ const UNCLIP: f32 = 1.6;
 /// Shortest side of a core, and of a grown box, in points of the map.
 const CORE_MIN: f32 = 3.0;
 const GROWN_MIN: f32 = 5.0;
-/// Sides of the input are multiples of this.
-const STEP: u32 = 32;
-/// Points of the input at most: the network takes 200 bytes of memory a point (measured with ONNX
-/// Runtime 1.31.1), so 0.65 GB; an A4 page at 144 pixels per inch has 2.0 million.
-const POINTS_MAX: f32 = 3.2e6;
-/// Shorter side below which a page is enlarged.
-const SHORT_MIN: f32 = 736.0;
-
-pub struct Detect {
-    graph: Box<dyn Graph>,
-    /// Pixels per inch at which lines are looked for.
-    dpi: f32,
-    /// Longest side of the input.
-    longest: f32,
-}
-
-impl Detect {
-    pub fn new(graph: Box<dyn Graph>, dpi: f32, longest: u32) -> Self {
-        Self {
-            graph,
-            dpi,
-            longest: longest as f32,
-        }
-    }
-
-    /// Boxes of the lines, in pixels of `page`, which has `dpi` pixels per inch.
-    pub fn of(&mut self, page: &Pixels<'_>, dpi: f32) -> Result<Vec<Slanted>, RunError> {
-        let (w, h) = (page.width as f32, page.height as f32);
-        let mut scale = (self.dpi / dpi).min(1.0);
-        scale = scale
-            .max((SHORT_MIN / w.min(h)).min(1.0))
-            .min(self.longest / w.max(h))
-            .min((POINTS_MAX / (w * h)).sqrt());
-        let side = |v: f32| ((v * scale / STEP as f32).round() as u32).max(1) * STEP;
-        let (width, height) = (side(w), side(h));
-        let small = resize(page, None, width, height);
-        let mut data = Vec::new();
-        planes(
-            &small,
-            Order::Bgr,
-            [0.5; 3],
-            [0.5; 3],
-            width as usize,
-            &mut data,
-        );
-        let shape = [1, 3, i64::from(height), i64::from(width)];
-        let mut lines = Vec::new();
-        self.graph
-            .run(&[("x", View::new(&shape, &data))], &[], &mut |out| {
-                if let Some(map) = out.first() {
-                    lines = boxes(map.f32(), width as usize, height as usize);
-                }
-            })?;
-        let (fx, fy) = (w / width as f32, h / height as f32);
-        Ok(lines.iter().map(|l| l.scaled(fx, fy)).collect())
-    }
-}
-
 /// Boxes of a probability map of `width * height` points.
-fn boxes(map: &[f32], width: usize, height: usize) -> Vec<Slanted> {
+pub fn boxes(map: &[f32], width: usize, height: usize) -> Vec<Slanted> {
     if map.len() != width * height {
         return Vec::new();
     }
@@ -200,7 +141,7 @@ fn smallest_rectangle(hull: &[(i32, i32)]) -> Option<Slanted> {
 /// Turns a rectangle's axes so that the line reads along its width: within an eighth of a turn of
 /// level, or of upright for boxes at least 1.5 times as high as wide (vertical text, read from top
 /// to bottom).
-fn along(mut r: Slanted) -> Slanted {
+pub fn along(mut r: Slanted) -> Slanted {
     use std::f32::consts::{FRAC_PI_2, FRAC_PI_4, PI};
     while r.angle > FRAC_PI_4 + 1e-6 {
         r.angle -= FRAC_PI_2;
