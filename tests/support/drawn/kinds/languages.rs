@@ -10,7 +10,8 @@ use crate::drawn::words::Words;
 fn foreign(name: &'static str, language: &'static str, title: &str, style: Style) -> Drawn {
     let mut w = Words::new(language, 17);
     let mut blocks = vec![Block::Title(title.to_owned())];
-    blocks.extend(paragraphs(&mut w, 4, 4));
+    // Not more sentences than the language has.
+    blocks.extend(paragraphs(&mut w, 4, 3));
     let items = (0..2).map(|_| Item {
         text: w.sentence(),
         inner: None,

@@ -196,7 +196,7 @@ fn headings() -> Drawn {
 fn running_heads() -> Drawn {
     let mut w = Words::new("en", 12);
     let mut blocks = vec![Block::Title(w.heading())];
-    for section in 1..=4 {
+    for section in 1..=6 {
         blocks.push(Block::Heading(1, format!("{section} {}", w.heading())));
         blocks.extend(paragraphs(&mut w, 5, 5));
     }
