@@ -91,6 +91,7 @@ pub fn source(style: &Style, furniture: &Furniture, blocks: &[Block]) -> String 
         out,
         "#set par(justify: true, leading: 0.62em, spacing: {spacing}, first-line-indent: {indent})\n\
          #set heading(numbering: none)\n\
+         #show heading: set text(hyphenate: false)\n\
          #show heading: set block(above: 1.5em, below: 0.9em)\n\
          #show heading.where(level: 1): set text(size: {}pt)\n\
          #show heading.where(level: 2): set text(size: {}pt)\n\

@@ -113,7 +113,7 @@ fn two_columns() -> Drawn {
 fn three_columns() -> Drawn {
     let mut w = Words::new("en", 3);
     let mut blocks = vec![Block::Title(w.heading())];
-    for _ in 0..4 {
+    for _ in 0..6 {
         blocks.push(Block::Heading(1, w.heading()));
         blocks.extend(paragraphs(&mut w, 2, 6));
     }

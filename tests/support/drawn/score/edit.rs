@@ -56,6 +56,12 @@ pub fn likeness<T: PartialEq>(a: &[T], b: &[T]) -> f64 {
 }
 
 fn distance<T: PartialEq>(a: &[T], b: &[T]) -> usize {
+    // What both begin and end with costs nothing.
+    let same = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let (a, b) = (&a[same..], &b[same..]);
+    let pairs = a.iter().rev().zip(b.iter().rev());
+    let same = pairs.take_while(|(x, y)| x == y).count();
+    let (a, b) = (&a[..a.len() - same], &b[..b.len() - same]);
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
         let mut corner = i;
@@ -74,6 +80,10 @@ fn distance<T: PartialEq>(a: &[T], b: &[T]) -> usize {
 pub fn place<T: PartialEq>(pattern: &[T], text: &[T]) -> (f64, usize, usize) {
     if pattern.is_empty() {
         return (1.0, 0, 0);
+    }
+    let mut windows = text.windows(pattern.len());
+    if let Some(start) = windows.position(|window| window == pattern) {
+        return (1.0, start, start + pattern.len());
     }
     // Edits, and where the part of the text began, after each row of the pattern.
     let mut row: Vec<(usize, usize)> = (0..=text.len()).map(|j| (0, j)).collect();
@@ -125,6 +135,8 @@ mod tests {
         );
         assert_eq!(likeness::<char>(&[], &[]), 1.0);
         assert_eq!(likeness(&chars("ab"), &[]), 0.0);
+        assert_eq!(likeness(&chars("aab"), &chars("ab")), 1.0 - 1.0 / 3.0);
+        assert_eq!(likeness(&chars("abca"), &chars("a")), 0.25);
     }
 
     #[test]
@@ -132,6 +144,7 @@ mod tests {
         let (like, start, end) = place(&chars("winter"), &chars("a long wimter night"));
         assert_eq!((start, end), (7, 13));
         assert!((like - 5.0 / 6.0).abs() < 1e-9);
+        assert_eq!(place(&chars("on"), &chars("a long n")), (1.0, 3, 5));
         assert_eq!(place(&chars("xyz"), &chars("")).0, 0.0);
     }
 }
