@@ -20,9 +20,50 @@ fn of(scores: &Scores, column: &str) -> f64 {
     scores[at].unwrap_or_else(|| panic!("no {column}"))
 }
 
-/// Least scores by document. They lie below what was measured by more than another processor's
-/// rounding moves, and above what a page in disorder, a lost column or an unread scan gives.
-const FLOORS: [(&str, &[(&str, f64)]); 1] = [("article", &[("text", 0.97)])];
+/// Least scores by document. They lie below what was measured by more than the rounding of another
+/// processor moves, and above what a page in disorder, a lost column, an unread scan or running
+/// heads in the text give.
+const FLOORS: [(&str, &[(&str, f64)]); 6] = [
+    (
+        "article",
+        &[
+            ("text", 0.98),
+            ("order", 1.0),
+            ("joins", 0.97),
+            ("headings", 0.85),
+        ],
+    ),
+    (
+        "two-columns",
+        &[
+            ("text", 0.97),
+            ("order", 0.99),
+            ("joins", 0.93),
+            ("headings", 0.7),
+        ],
+    ),
+    (
+        "footnotes",
+        &[
+            ("text", 0.97),
+            ("order", 1.0),
+            ("joins", 0.95),
+            ("furniture", 0.9),
+        ],
+    ),
+    (
+        "table-wired",
+        &[("text", 0.95), ("order", 1.0), ("joins", 0.95)],
+    ),
+    (
+        "skewed-left",
+        &[("text", 0.93), ("order", 1.0), ("joins", 0.9)],
+    ),
+    (
+        "turned-90",
+        &[("text", 0.93), ("order", 1.0), ("joins", 0.9)],
+    ),
+];
 
 #[test]
 fn scores_stay_above_their_floors() {
