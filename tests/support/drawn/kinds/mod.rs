@@ -9,8 +9,11 @@ use super::truth::{Block, Furniture, Item, Lines, List};
 use super::words::Words;
 use super::{Drawn, code};
 
-/// Names and what is drawn under them, in the order of the benchmark's table.
-pub const ALL: [(&str, fn() -> Drawn); 30] = [
+/// A name and what is drawn under it.
+pub type Named = (&'static str, fn() -> Drawn);
+
+/// All, in the order of the benchmark's table.
+pub const ALL: [Named; 30] = [
     ("article", article),
     ("two-columns", two_columns),
     ("three-columns", three_columns),
