@@ -19,7 +19,7 @@ impl Spaces {
         let inner = median(gaps.iter().filter(|g| !g.named).map(|g| g.width));
         // Text fills about two thirds of the rows, an em is then about 32 pixels, a space a quarter
         // of it; letter-spaced lines (headings) have gaps everywhere, so the median is taken off.
-        let limit = 8.max(inner.unwrap_or(0) * 2 + 3);
+        let limit = PLAIN.max(inner.unwrap_or(0) * 2 + 3);
         // The spaces that the model names show how wide this line's are: all about the same. Two
         // thirds of the way from the gap between letters there lie side bearings and kerning below,
         // and spaces above.
@@ -52,6 +52,9 @@ impl Spaces {
             2 * self.limit
         } else if matches!(last, '.' | ',' | ':') && digit(next) && before.is_some_and(digit) {
             self.limit * 3 / 2
+        } else if slim(last) || slim(next) {
+            // They stand in the middle of more room than others have.
+            self.limit.max(PLAIN)
         } else if ends_word(text, last, next) {
             // A space is likely here by itself.
             self.limit * 2 / 3
@@ -68,15 +71,22 @@ impl Spaces {
     }
 }
 
-/// Narrowest gap that is taken as a space, whatever the line's others: a tenth of an em more than
-/// nothing.
-const LEAST: usize = 5;
+/// Least space of text of common proportions, pixels of 48 rows.
+const PLAIN: usize = 8;
+/// Narrowest gap that is taken as a space, whatever the line's others: between two `l` of small print
+/// there are five.
+const LEAST: usize = 6;
 
 /// The lower median.
 fn median(values: impl Iterator<Item = usize>) -> Option<usize> {
     let mut sorted: Vec<usize> = values.collect();
     sorted.sort_unstable();
     sorted.get(sorted.len().saturating_sub(1) / 2).copied()
+}
+
+/// Letters of one stem.
+fn slim(c: char) -> bool {
+    matches!(c, 'i' | 'j' | 'l' | 'I' | '1' | '|' | '!')
 }
 
 /// Scripts with spaces between words, and their punctuation.
@@ -140,6 +150,7 @@ mod tests {
     fn the_spaces_that_the_model_names_show_the_others() {
         let narrow = line(&[1, 2, 2, 1, 7], &[7, 8, 7]);
         assert!(narrow.between("of", "the", 6) && !narrow.between("of", "the", 4));
+        assert!(!narrow.between("ful", "l", 7) && narrow.between("ful", "l", 8));
         let wide = line(&[3, 3, 4], &[24, 25]);
         assert!(!wide.between("of", "the", 12) && wide.between("of", "the", 18));
         let none = line(&[2, 2, 3], &[]);
