@@ -23,16 +23,7 @@ fn of(scores: &Scores, column: &str) -> f64 {
 /// Least scores by document. They lie below what was measured by more than the rounding of another
 /// processor moves, and above what a page in disorder, a lost column, an unread scan or running
 /// heads in the text give.
-const FLOORS: [(&str, &[(&str, f64)]); 6] = [
-    (
-        "article",
-        &[
-            ("text", 0.98),
-            ("order", 1.0),
-            ("joins", 0.97),
-            ("headings", 0.85),
-        ],
-    ),
+const FLOORS: [(&str, &[(&str, f64)]); 5] = [
     (
         "two-columns",
         &[
