@@ -74,6 +74,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.folders.fill()?;
     let data = config.folders.data.clone();
     let lib = data.join("lib");
+    let pdfium = lib.join("libpdfium.so");
     let mut readers = Vec::new();
     for mode in modes {
         let reader = Resident::start({
@@ -103,7 +104,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for name in names {
         let path = std::path::absolute(folder.join(format!("{name}.pdf")))?;
         for (mode, reader) in &readers {
-            let read = file(&path, &lib.join("libpdfium.so"), &config.pdf, reader);
+            let read = file(&path, &pdfium, &config.pdf, reader);
             let (pages, sums) = match runtime.block_on(read) {
                 Ok(read) => read,
                 Err(e) => {

@@ -85,9 +85,9 @@ pub fn groups(chars: &PageChars, page: &Page) -> Vec<Group> {
             span,
             invisible: c.kind == CharKind::Invisible,
         };
-        if glyph.is_space() {
-            group.glyphs.push(glyph);
-        } else if !joined(&mut group.glyphs, c.ch, &glyph) && !seen.is_twice(c.ch, &span) {
+        let new = glyph.is_space()
+            || !joined(&mut group.glyphs, c.ch, &glyph) && !seen.is_twice(c.ch, &span);
+        if new {
             group.glyphs.push(glyph);
         }
     }
