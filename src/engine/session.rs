@@ -236,12 +236,12 @@ impl Runtime {
 
     /// Loads a model that runs on the calling thread alone, on the CPU; for runs side by side.
     pub fn single_threaded(&self, model: &Path) -> Result<OrtGraph, EngineError> {
-        let session = self
-            .build(model, Place::Cpu, true, false)
-            .map_err(|e| EngineError::Machine {
-                what: format!("cannot load {}", model.display()),
-                why: e.to_string(),
-            })?;
+        let session =
+            self.build(model, Place::Cpu, true, false)
+                .map_err(|e| EngineError::Machine {
+                    what: format!("cannot load {}", model.display()),
+                    why: e.to_string(),
+                })?;
         let outputs = session
             .outputs()
             .iter()

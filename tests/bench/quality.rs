@@ -187,7 +187,7 @@ fn compare(chars: &[PageChar], blocks: &[Block], sums: &mut Sums) {
     let mut before: Option<&PageChar> = None;
     let mut guessed = false;
     for c in chars {
-        if c.kind == CharKind::Generated && c.ch == ' ' {
+        if c.kind == CharKind::Generated && c.ch.is_whitespace() {
             guessed = true;
             continue;
         }
@@ -235,9 +235,14 @@ fn compare(chars: &[PageChar], blocks: &[Block], sums: &mut Sums) {
                 }
                 texts[i].push('\n');
             }
-            let apart = |b: &PageChar| gap(b, c) || guessed && alike(b, c);
-            if last == Some(i) && before.is_some_and(apart) {
-                texts[i].push(' ');
+            if last == Some(i)
+                && let Some(b) = before
+            {
+                if guessed && !beside(b, c) {
+                    texts[i].push('\n');
+                } else if gap(b, c) || guessed && alike(b, c) {
+                    texts[i].push(' ');
+                }
             }
             texts[i].push(c.ch);
         }
@@ -279,8 +284,14 @@ fn gap(a: &PageChar, b: &PageChar) -> bool {
     level && b.x1 - a.x2 > 0.25 * ((a.x2 - a.x1) + (b.x2 - b.x1)) / 2.0
 }
 
-/// Whether two characters are of one size and baseline: pdfium puts spaces beside super- and
-/// subscripts, where none are.
+/// Whether two characters stand beside each other on one line; of turned text it is not asked.
+fn beside(a: &PageChar, b: &PageChar) -> bool {
+    let level = a.y1.max(b.y1) < a.y2.min(b.y2) && b.angle == 0.0;
+    level && (0.0..3.0 * (a.x2 - a.x1 + b.x2 - b.x1)).contains(&(b.x2 - a.x2))
+}
+
+/// Whether two characters are of one size and baseline: pdfium puts spaces and ends of lines beside
+/// super- and subscripts, where none are.
 fn alike(a: &PageChar, b: &PageChar) -> bool {
     let size = a.size.max(b.size);
     (a.size - b.size).abs() < 0.1 * size && (a.origin[1] - b.origin[1]).abs() < 0.1 * size

@@ -133,16 +133,6 @@ impl Pose {
             self.rotation,
         )
     }
-
-    /// A rectangle in fractions of the displayed page, in fractions of the image that is read.
-    pub fn to_upright(&self, at: [f32; 4]) -> [f32; 4] {
-        let back = match self.rotation {
-            Rotation::Quarter => Rotation::ThreeQuarter,
-            Rotation::ThreeQuarter => Rotation::Quarter,
-            same => same,
-        };
-        around(to_displayed(at, back), -self.skew, self.before, self.after)
-    }
 }
 
 /// A point on a sheet, on another around whose middle the first is turned clockwise by `angle`.
@@ -173,6 +163,16 @@ fn around(at: [f32; 4], angle: f32, from: [f32; 2], to: [f32; 2]) -> [f32; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A rectangle in fractions of the displayed page, in fractions of the image that is read.
+    fn to_upright(pose: &Pose, at: [f32; 4]) -> [f32; 4] {
+        let back = match pose.rotation {
+            Rotation::Quarter => Rotation::ThreeQuarter,
+            Rotation::ThreeQuarter => Rotation::Quarter,
+            same => same,
+        };
+        around(to_displayed(at, back), -pose.skew, pose.before, pose.after)
+    }
 
     fn line(angle: f32, width: f32) -> Slanted {
         Slanted {
@@ -248,10 +248,10 @@ mod tests {
             Rotation::ThreeQuarter,
         ] {
             let plain = Pose::upright(rotation, 200, 300);
-            let back = plain.to_upright(plain.to_displayed(at));
+            let back = to_upright(&plain, plain.to_displayed(at));
             assert!(back.iter().zip(at).all(|(a, b)| (a - b).abs() < 1e-6));
             let skewed = plain.skewed(-0.05);
-            let back = skewed.to_upright(skewed.to_displayed(at));
+            let back = to_upright(&skewed, skewed.to_displayed(at));
             let middle = |r: [f32; 4]| [(r[0] + r[2]) / 2.0, (r[1] + r[3]) / 2.0];
             for (a, b) in middle(back).iter().zip(middle(at)) {
                 assert!((a - b).abs() < 1e-4, "{rotation:?}");

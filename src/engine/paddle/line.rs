@@ -35,6 +35,7 @@ pub struct Word {
 
 impl Line {
     /// A line whose characters are taken as equally wide.
+    #[cfg(test)]
     pub fn even(at: Slanted, text: String, score: f32, source: Source) -> Self {
         let count = text.chars().count();
         let extents = (0..count)

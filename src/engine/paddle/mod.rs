@@ -47,7 +47,7 @@ const DETECT_LONGEST: u32 = 2400;
 /// Recognition sessions side by side at most; each holds its own copy of 21 MB of weights.
 const MAX_RECOGNISERS: usize = 8;
 /// Changes whenever the same page would be read otherwise.
-const REVISION: u32 = 3;
+const REVISION: u32 = 4;
 
 /// What is said of a page whose text layer is not asked for.
 const IMAGE: PageText = PageText {

@@ -31,7 +31,8 @@ use self::rows::Rows;
 use self::ruling::{Lines, Marks};
 use self::wired::Wired;
 use self::words::{Frame, Piece};
-use super::layout::{Region, area, intersection};
+use super::compose;
+use super::layout::Region;
 use super::line::Line;
 use super::pixels::{Pixels, resize, upright};
 use crate::engine::session::{Graph, RunError};
@@ -43,8 +44,6 @@ pub struct Tables {
     lineless: Lineless,
 }
 
-/// Part of a line that must lie in a table for it to be the table's.
-const INSIDE: f32 = 0.5;
 /// Smallest side of a region that can be a table, pixels.
 const LEAST_SIDE: f32 = 16.0;
 
@@ -73,14 +72,15 @@ impl Tables {
     ) -> Result<Vec<Option<String>>, RunError> {
         let (width, height) = (page.width as f32, page.height as f32);
         let mut tables = Vec::with_capacity(regions.len());
-        for region in regions {
+        let homes = compose::homes(regions, lines, width, height);
+        for (i, region) in regions.iter().enumerate() {
             tables.push(if region.label == "table" {
-                let inside = |line: &&Line| {
-                    let [x1, y1, x2, y2] = line.at.bounds();
-                    let at = [x1 / width, y1 / height, x2 / width, y2 / height];
-                    intersection(at, region.at) >= INSIDE * area(at)
-                };
-                let held: Vec<&Line> = lines.iter().filter(inside).collect();
+                let held: Vec<&Line> = lines
+                    .iter()
+                    .zip(&homes)
+                    .filter(|(_, home)| **home == Some(i))
+                    .map(|(line, _)| line)
+                    .collect();
                 self.of(page, region.at, &held)?
             } else {
                 None
