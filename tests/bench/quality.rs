@@ -287,7 +287,8 @@ fn gap(a: &PageChar, b: &PageChar) -> bool {
 /// Whether two characters stand beside each other on one line; of turned text it is not asked.
 fn beside(a: &PageChar, b: &PageChar) -> bool {
     let level = a.y1.max(b.y1) < a.y2.min(b.y2) && b.angle == 0.0;
-    level && (0.0..3.0 * (a.x2 - a.x1 + b.x2 - b.x1)).contains(&(b.x2 - a.x2))
+    let advance = (a.x2 - a.x1 + b.x2 - b.x1) / 2.0;
+    level && (b.x1 - a.x2).abs() < advance
 }
 
 /// Whether two characters are of one size and baseline: pdfium puts spaces and ends of lines beside
