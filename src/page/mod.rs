@@ -167,6 +167,13 @@ pub struct PageChars {
     pub chars: Vec<PageChar>,
 }
 
+impl PageChars {
+    /// Whether there are characters, and none that somebody's OCR left.
+    pub fn is_all_drawn(&self) -> bool {
+        !self.chars.is_empty() && self.chars.iter().all(|c| c.kind != CharKind::Invisible)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

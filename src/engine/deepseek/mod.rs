@@ -153,8 +153,7 @@ impl DeepSeek {
             Place::Cpu => 1,
             Place::Cuda => threads::MOST,
         };
-        // On the CPU both would take all cores.
-        let beside = model.place == Place::Cuda;
+        let beside = false;
         Ok(Self {
             identity: Identity {
                 engine: DEEPSEEK_OCR.into(),

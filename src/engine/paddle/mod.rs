@@ -10,6 +10,7 @@ mod detect;
 mod layer;
 mod layout;
 mod line;
+mod look;
 pub(super) mod orientation;
 pub(super) mod pixels;
 mod recognise;
@@ -23,9 +24,9 @@ use std::time::Instant;
 use crossbeam_channel::Receiver;
 use sha2::{Digest, Sha256};
 
+use self::look::Seen;
 use self::pixels::Pixels;
 use self::recognise::{Alphabet, Recognise};
-use self::settle::Settled;
 use self::table::Tables;
 use super::blank::is_blank;
 use super::session::{Graph, Place, RunError, Runtime};
@@ -187,25 +188,15 @@ impl Paddle {
             let seconds = started.elapsed().as_secs_f64();
             return Ok(Reading::of_blocks(Vec::new(), Rotation::None, seconds));
         }
-        let Settled { page, pose, boxes } = self.settle(Pixels::from(image), dpi)?;
-        laps.lap("detection");
-        let regions = self.layout.of(&page)?;
-        laps.lap("layout");
+        let chars = chars.filter(|_| self.text_layer == TextLayer::Auto);
+        let Seen {
+            page,
+            pose,
+            regions,
+            lines,
+            text,
+        } = self.look(Pixels::from(image), dpi, chars, &mut laps)?;
         let (width, height) = (page.width as f32, page.height as f32);
-        let boxes = compose::split(&boxes, &regions, width, height);
-        let mut recognise = |boxes: &[_]| self.recognise.of(&page, boxes);
-        let (lines, text) = match chars.filter(|_| self.text_layer == TextLayer::Auto) {
-            Some(chars) => layer::Page {
-                image: &page,
-                chars,
-                pose: &pose,
-                regions: &regions,
-                boxes: &boxes,
-            }
-            .read(&self.known, recognise)?,
-            None => (recognise(&boxes)?, IMAGE),
-        };
-        laps.lap("recognition");
         let tables = self.tables.of_regions(&page, &regions, &lines)?;
         laps.lap("tables");
         let blocks = compose::compose(&regions, &lines, &tables, width, height)
@@ -224,7 +215,7 @@ impl Paddle {
             })
             .collect();
         tracing::trace!(
-            lines = boxes.len(),
+            lines = lines.len(),
             regions = regions.len(),
             "{}",
             laps.text()

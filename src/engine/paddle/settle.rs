@@ -70,11 +70,7 @@ const DARK: u8 = 96;
 /// recognition were trained on dark text on light paper, and find less and other things on the
 /// negative.
 fn on_paper(page: Pixels<'_>) -> Pixels<'_> {
-    // One pixel in 61 is enough to tell; a prime, so that no column repeats.
-    let told = page.rgb.chunks_exact(3).step_by(61);
-    let count = told.len();
-    let dark = told.filter(|p| p.iter().all(|&v| v <= DARK)).count();
-    if dark * 2 <= count {
+    if !is_dark(&page) {
         return page;
     }
     let rgb: Vec<u8> = page.rgb.iter().map(|v| 255 - v).collect();
@@ -82,6 +78,15 @@ fn on_paper(page: Pixels<'_>) -> Pixels<'_> {
         rgb: rgb.into(),
         ..page
     }
+}
+
+/// Whether a page is dark by more than half.
+pub fn is_dark(page: &Pixels<'_>) -> bool {
+    // One pixel in 61 is enough to tell; a prime, so that no column repeats.
+    let told = page.rgb.chunks_exact(3).step_by(61);
+    let count = told.len();
+    let dark = told.filter(|p| p.iter().all(|&v| v <= DARK)).count();
+    dark * 2 > count
 }
 
 /// How a page's content is turned by what its longest lines say; `None` where it is upright, as far

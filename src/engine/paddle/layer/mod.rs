@@ -7,6 +7,7 @@
 
 mod bidi;
 mod cover;
+mod explained;
 mod frame;
 mod glyphs;
 mod lines;
@@ -126,6 +127,51 @@ impl Page<'_> {
         lines.extend(recognise(&rest)?);
         let text = text_source(&lines, &notes);
         Ok((lines, text))
+    }
+
+    /// The same of a page whose drawn characters are trusted and account for all text that the image
+    /// shows: it needs no detected lines, and `boxes` is empty. `None` where there may be more, or
+    /// where somebody's OCR stands beside what is drawn. `dpi`: pixels an inch of the image.
+    pub fn read_drawn(
+        &self,
+        known: &Known,
+        dpi: f32,
+        mut recognise: impl FnMut(&[Slanted]) -> Result<Vec<Line>, RunError>,
+    ) -> Result<Option<(Vec<Line>, PageText)>, RunError> {
+        let [width, height] = self.pose.upright_size();
+        let all = lines::lines(self.chars, self.pose.rotation, width, height);
+        let found: Vec<Found> = all
+            .into_iter()
+            .filter(|f| self.shows(&f.line.at))
+            .flat_map(|f| self.divided(f))
+            .collect();
+        if found.is_empty() || found.iter().any(|f| f.invisible || !trust::is_mapped(f)) {
+            return Ok(None);
+        }
+        let places: Vec<Slanted> = found.iter().map(|f| f.line.at).collect();
+        if !explained::explained(self.image, dpi, &places, self.regions) {
+            return Ok(None);
+        }
+        let layer: Vec<&Found> = found.iter().collect();
+        let sample = trust::sample(&layer, known);
+        let places: Vec<Slanted> = sample.iter().map(|&i| layer[i].line.at).collect();
+        let read = recognise(&places)?;
+        let compared: Vec<(String, String)> = sample
+            .iter()
+            .map(|&i| {
+                let own = &layer[i].line;
+                let text = read.iter().find(|l| l.at == own.at);
+                let text = text.map(|l| l.text.clone()).unwrap_or_default();
+                (own.text.clone(), text)
+            })
+            .collect();
+        // What cannot be compared must stand where lines are detected.
+        if trust::verdict(&layer, 1.0, &compared) != Verdict::Taken {
+            return Ok(None);
+        }
+        let lines: Vec<Line> = found.into_iter().map(|f| f.line).collect();
+        let text = text_source(&lines, &[]);
+        Ok(Some((lines, text)))
     }
 
     /// A line cut where it runs over the gap between two regions side by side.

@@ -1,0 +1,139 @@
+//! Whether lines account for all that looks like text on a page image. Pure.
+
+use crate::engine::paddle::layout::{Region, area};
+use crate::engine::paddle::pixels::{Pixels, Slanted};
+use crate::page::Role;
+
+/// Cells an inch: at 6 points a line of text is three cells high, rules and frames are one or two.
+const CELLS: f32 = 33.0;
+/// Difference of brightness (0 to 255) within a cell from which on it holds a mark.
+const MARK: u8 = 64;
+/// How far around a line its marks reach, in its heights: accents, tails, underlines.
+const AROUND: f32 = 0.4;
+/// A figure that covers more of the page may be a page that the layout model did not understand.
+const PAGE_FIGURE: f32 = 0.5;
+
+/// False where marks as thick as text stand outside the lines and outside figures. `dpi`: pixels
+/// an inch of the page image.
+pub fn explained(image: &Pixels<'_>, dpi: f32, lines: &[Slanted], regions: &[Region]) -> bool {
+    let side = ((dpi / CELLS).round() as usize).max(2);
+    let (width, height) = (image.width as usize, image.height as usize);
+    let (across, down) = (width.div_ceil(side), height.div_ceil(side));
+    let mut marked = marks(image, side);
+    let mut clear = |[x1, y1, x2, y2]: [f32; 4]| {
+        let cell = |v: f32, most: usize| ((v / side as f32).max(0.0) as usize).min(most);
+        for row in cell(y1, down)..cell(y2 + side as f32, down) {
+            marked[row * across + cell(x1, across)..row * across + cell(x2 + side as f32, across)]
+                .fill(false);
+        }
+    };
+    for line in lines {
+        let grown = Slanted {
+            width: line.width + 2.0 * AROUND * line.height,
+            height: line.height * (1.0 + 2.0 * AROUND),
+            ..*line
+        };
+        clear(grown.bounds());
+    }
+    for region in regions {
+        let figure = Role::of(region.label) == Role::Figure
+            || matches!(region.label, "header_image" | "footer_image");
+        if figure && area(region.at) <= PAGE_FIGURE {
+            let [x1, y1, x2, y2] = region.at;
+            let (w, h) = (width as f32, height as f32);
+            clear([x1 * w, y1 * h, x2 * w, y2 * h]);
+        }
+    }
+    // Three cells by three: no rule is so thick.
+    let thick = |x: usize, y: usize| {
+        (y..y + 3).all(|y| {
+            marked[y * across + x..y * across + x + 3]
+                .iter()
+                .all(|&m| m)
+        })
+    };
+    !(0..down.saturating_sub(2)).any(|y| (0..across.saturating_sub(2)).any(|x| thick(x, y)))
+}
+
+/// Which cells of `side` pixels hold a mark, row by row.
+fn marks(image: &Pixels<'_>, side: usize) -> Vec<bool> {
+    let (width, height) = (image.width as usize, image.height as usize);
+    let across = width.div_ceil(side);
+    let mut out = Vec::with_capacity(across * height.div_ceil(side));
+    for rows in image.rgb.chunks(side * width * 3) {
+        let mut range = vec![(u8::MAX, u8::MIN); across];
+        for row in rows.chunks_exact(width * 3) {
+            for (cell, pixels) in range.iter_mut().zip(row.chunks(side * 3)) {
+                // Green carries most of the brightness.
+                for pixel in pixels.chunks_exact(3) {
+                    *cell = (cell.0.min(pixel[1]), cell.1.max(pixel[1]));
+                }
+            }
+        }
+        out.extend(
+            range
+                .iter()
+                .map(|(least, most)| most.saturating_sub(*least) >= MARK),
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A white page of 1000 by 600 pixels with black rectangles.
+    fn page(black: &[[u32; 4]]) -> Pixels<'static> {
+        let (width, height) = (1000u32, 600u32);
+        let mut rgb = vec![255u8; (width * height * 3) as usize];
+        for &[x1, y1, x2, y2] in black {
+            for y in y1..y2 {
+                let at = ((y * width + x1) * 3) as usize;
+                rgb[at..at + ((x2 - x1) * 3) as usize].fill(0);
+            }
+        }
+        Pixels {
+            width,
+            height,
+            rgb: rgb.into(),
+        }
+    }
+
+    /// Stems of a line of text, 20 pixels high.
+    fn text(x: u32, y: u32) -> Vec<[u32; 4]> {
+        (0..30)
+            .map(|i| [x + i * 8, y, x + i * 8 + 3, y + 20])
+            .collect()
+    }
+
+    fn line(x: u32, y: u32) -> Slanted {
+        Slanted {
+            cx: x as f32 + 120.0,
+            cy: y as f32 + 10.0,
+            width: 240.0,
+            height: 24.0,
+            angle: 0.0,
+        }
+    }
+
+    #[test]
+    fn text_without_a_line_is_not_explained_rules_and_figures_are() {
+        let mut black = text(100, 100);
+        // A frame and a rule.
+        black.extend([[80, 80, 900, 84], [80, 80, 84, 560], [80, 300, 900, 302]]);
+        assert!(explained(&page(&black), 200.0, &[line(100, 100)], &[]));
+        assert!(!explained(&page(&black), 200.0, &[], &[]));
+        black.extend(text(500, 400));
+        assert!(!explained(&page(&black), 200.0, &[line(100, 100)], &[]));
+        let region = |label, at| Region {
+            label,
+            score: 0.9,
+            at,
+        };
+        let chart = region("chart", [0.45, 0.6, 0.8, 0.75]);
+        assert!(explained(&page(&black), 200.0, &[line(100, 100)], &[chart]));
+        let all = region("image", [0.0, 0.0, 1.0, 1.0]);
+        assert!(!explained(&page(&black), 200.0, &[line(100, 100)], &[all]));
+    }
+}
