@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Seconds a page, dropleaf's whole route against RapidOCR on the same pages, side by side.
 
-    against_rapidocr.py DROPLEAF FOLDER [NAME...]
+    against_rapidocr.py [--rounds N] DROPLEAF FOLDER [NAME...]
 
 DROPLEAF is the program, FOLDER holds PDF files, NAMEs choose some of them. The first page of each
 is read. RapidOCR (pip install rapidocr==3.10.0 onnxruntime==1.31.1 pypdfium2) gets the page
 rendered at 144 pixels per inch, its rendering not counted; dropleaf gets the PDF, and everything
-from opening it to the published files counts: rendering, layout, texts, pictures, layout PDF.
-Both have loaded their models before. The rounds alternate; the least of each page's times counts.
+from opening it to the published files counts: rendering, layout, texts, pictures, layout PDF. It
+reads each page twice, without its text layer (never) and as it does by default (auto). Both
+programs have loaded their models before. The rounds (3) alternate; the least of each page's times
+counts.
 """
 import json
 import os
@@ -20,14 +22,17 @@ import time
 import pypdfium2
 from rapidocr import RapidOCR
 
-ROUNDS = 3
+MODES = ("never", "auto")
 
 
 def main():
-    if len(sys.argv) < 3:
+    arguments, rounds = sys.argv[1:], 3
+    if arguments[:1] == ["--rounds"] and len(arguments) > 1:
+        rounds, arguments = int(arguments[1]), arguments[2:]
+    if len(arguments) < 2:
         sys.exit(__doc__)
-    program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-    names = sys.argv[3:] or sorted(p.stem for p in folder.glob("*.pdf"))
+    program, folder = arguments[0], pathlib.Path(arguments[1])
+    names = arguments[2:] or sorted(p.stem for p in folder.glob("*.pdf"))
     threads = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
@@ -47,24 +52,30 @@ def main():
             "Global.log_level": "error",
         })
         engine(next(iter(images.values())))
-        ours, theirs = dict.fromkeys(names, 1e9), dict.fromkeys(names, 1e9)
-        for turn in range(ROUNDS):
-            out = work / f"out{turn}"
-            subprocess.run([program, "--config", config, "process", pages, "--out", out],
-                           check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            files = json.loads((out / "processing_results.json").read_text())["files"]
-            for name in names:
-                ours[name] = min(ours[name], files[f"{name}.pdf"]["seconds"])
+        ours = {mode: dict.fromkeys(names, 1e9) for mode in MODES}
+        theirs = dict.fromkeys(names, 1e9)
+        for turn in range(rounds):
+            for mode in MODES:
+                out = work / f"{mode}{turn}"
+                subprocess.run(
+                    [program, "--config", config, "process", pages, "--out", out, "--text-layer", mode],
+                    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                files = json.loads((out / "processing_results.json").read_text())["files"]
+                for name in names:
+                    ours[mode][name] = min(ours[mode][name], files[f"{name}.pdf"]["seconds"])
             for name in names:
                 began = time.perf_counter()
                 engine(images[name])
                 theirs[name] = min(theirs[name], time.perf_counter() - began)
-        print(f"{threads} threads, load {os.getloadavg()[0]:.1f}, least of {ROUNDS} rounds")
-        print(f"{'page':28} {'dropleaf s':>11} {'RapidOCR s':>11} {'ratio':>6}")
+        print(f"{threads} threads, load {os.getloadavg()[0]:.1f}, least of {rounds} rounds")
+        print(f"{'page':28} {'RapidOCR s':>11} {'never s':>8} {'ratio':>6} {'auto s':>8} {'ratio':>6}")
+
+        def row(name, base, never, auto):
+            print(f"{name:28} {base:11.2f} {never:8.2f} {never / base:6.2f} {auto:8.2f} {auto / base:6.2f}")
+
         for name in names:
-            print(f"{name:28} {ours[name]:11.2f} {theirs[name]:11.2f} {ours[name] / theirs[name]:6.2f}")
-        a, b = sum(ours.values()), sum(theirs.values())
-        print(f"{'sum':28} {a:11.2f} {b:11.2f} {a / b:6.2f}")
+            row(name, theirs[name], *(ours[mode][name] for mode in MODES))
+        row("sum", sum(theirs.values()), *(sum(ours[mode].values()) for mode in MODES))
 
 
 if __name__ == "__main__":
