@@ -2,14 +2,18 @@
 //! all text, else by detection and recognition.
 
 use super::deskew::Pose;
+use super::detect::Detect;
 use super::layer;
 use super::layout::Region;
 use super::line::Line;
-use super::pixels::{Pixels, upright};
+use super::pixels::{Pixels, Slanted, resize, upright};
 use super::settle::{Settled, is_dark};
 use super::{IMAGE, Laps, Paddle, compose};
 use crate::engine::session::RunError;
 use crate::page::{PageChars, PageText};
+
+/// Margins an inch of a part that is cut out for detection: a quarter of an inch each.
+const MARGINS: f32 = 4.0;
 
 /// A page that was looked at.
 pub struct Seen<'a> {
@@ -94,7 +98,12 @@ impl Paddle {
             regions: &regions,
             boxes: &[],
         }
-        .read_drawn(&self.known, dpi, |boxes| self.recognise.of(&page, boxes))?;
+        .read_drawn(
+            &self.known,
+            dpi,
+            |at| within(&mut self.detect, &page, at, dpi),
+            |boxes| self.recognise.of(&page, boxes),
+        )?;
         laps.lap("characters");
         let Some((lines, text)) = read else {
             *known = Some((pose, regions));
@@ -108,4 +117,26 @@ impl Paddle {
             text,
         }))
     }
+}
+
+/// Lines of a part of a page, x1, y1, x2, y2 in pixels, with a margin that detection is used to.
+fn within(
+    detect: &mut Detect,
+    page: &Pixels<'_>,
+    at: [f32; 4],
+    dpi: f32,
+) -> Result<Vec<Slanted>, RunError> {
+    let margin = (dpi / MARGINS).round();
+    let (width, height) = (page.width as f32, page.height as f32);
+    let [x1, y1] = [at[0], at[1]].map(|v| (v - margin).max(0.0).floor());
+    let [x2, y2] = [(at[2], width), (at[3], height)].map(|(v, most)| (v + margin).min(most));
+    let (w, h) = ((x2 - x1).ceil(), (y2 - y1).ceil());
+    let part = [x1, y1, w, h].map(f64::from);
+    let cut = resize(page, Some(part), w as u32, h as u32);
+    let mut boxes = detect.of(&cut, dpi)?;
+    for line in &mut boxes {
+        line.cx += x1;
+        line.cy += y1;
+    }
+    Ok(boxes)
 }

@@ -1,4 +1,4 @@
-//! Whether lines account for all that looks like text on a page image. Pure.
+//! What looks like text on a page image and is accounted for by no line. Pure.
 
 use crate::engine::paddle::layout::{Region, area};
 use crate::engine::paddle::pixels::{Pixels, Slanted};
@@ -13,9 +13,14 @@ const AROUND: f32 = 0.4;
 /// A figure that covers more of the page may be a page that the layout model did not understand.
 const PAGE_FIGURE: f32 = 0.5;
 
-/// False where marks as thick as text stand outside the lines and outside figures. `dpi`: pixels
-/// an inch of the page image.
-pub fn explained(image: &Pixels<'_>, dpi: f32, lines: &[Slanted], regions: &[Region]) -> bool {
+/// What lies around the marks as thick as text that stand outside the lines and outside figures:
+/// x1, y1, x2, y2 in pixels; `None` where there are none. `dpi`: pixels an inch of the page image.
+pub fn unexplained(
+    image: &Pixels<'_>,
+    dpi: f32,
+    lines: &[Slanted],
+    regions: &[Region],
+) -> Option<[f32; 4]> {
     let side = ((dpi / CELLS).round() as usize).max(2);
     let (width, height) = (image.width as usize, image.height as usize);
     let (across, down) = (width.div_ceil(side), height.div_ceil(side));
@@ -52,7 +57,14 @@ pub fn explained(image: &Pixels<'_>, dpi: f32, lines: &[Slanted], regions: &[Reg
                 .all(|&m| m)
         })
     };
-    !(0..down.saturating_sub(2)).any(|y| (0..across.saturating_sub(2)).any(|x| thick(x, y)))
+    let mut around: Option<[usize; 4]> = None;
+    for y in 0..down.saturating_sub(2) {
+        for x in (0..across.saturating_sub(2)).filter(|&x| thick(x, y)) {
+            let [x1, y1, x2, y2] = around.unwrap_or([x, y, x + 3, y + 3]);
+            around = Some([x1.min(x), y1.min(y), x2.max(x + 3), y2.max(y + 3)]);
+        }
+    }
+    around.map(|cells| cells.map(|c| (c * side) as f32))
 }
 
 /// Which cells of `side` pixels hold a mark, row by row.
@@ -122,18 +134,24 @@ mod tests {
         let mut black = text(100, 100);
         // A frame and a rule.
         black.extend([[80, 80, 900, 84], [80, 80, 84, 560], [80, 300, 900, 302]]);
-        assert!(explained(&page(&black), 200.0, &[line(100, 100)], &[]));
-        assert!(!explained(&page(&black), 200.0, &[], &[]));
+        let lines = [line(100, 100)];
+        let left = |black: &[_], lines: &[Slanted], regions: &[Region]| {
+            unexplained(&page(black), 200.0, lines, regions)
+        };
+        assert_eq!(left(&black, &lines, &[]), None);
+        assert!(left(&black, &[], &[]).is_some());
         black.extend(text(500, 400));
-        assert!(!explained(&page(&black), 200.0, &[line(100, 100)], &[]));
+        let [x1, y1, x2, y2] = left(&black, &lines, &[]).unwrap();
+        assert!(x1 > 490.0 && y1 > 390.0 && x2 < 750.0 && y2 < 430.0);
+        assert!(x2 - x1 > 220.0 && y2 - y1 > 15.0);
         let region = |label, at| Region {
             label,
             score: 0.9,
             at,
         };
         let chart = region("chart", [0.45, 0.6, 0.8, 0.75]);
-        assert!(explained(&page(&black), 200.0, &[line(100, 100)], &[chart]));
+        assert_eq!(left(&black, &lines, &[chart]), None);
         let all = region("image", [0.0, 0.0, 1.0, 1.0]);
-        assert!(!explained(&page(&black), 200.0, &[line(100, 100)], &[all]));
+        assert!(left(&black, &lines, &[all]).is_some());
     }
 }

@@ -20,7 +20,7 @@ pub use self::trust::Known;
 use self::trust::Verdict;
 use super::compose;
 use super::deskew::Pose;
-use super::layout::Region;
+use super::layout::{Region, area};
 use super::line::{Line, Source};
 use super::pixels::{Pixels, Slanted};
 use crate::engine::session::RunError;
@@ -33,6 +33,9 @@ const POINTS: [u32; 2] = [256, 16];
 /// Share of a line that must stand on detected lines to count as placed; of a line that is not
 /// drawn, that must not be covered by drawn ones.
 const ON: f32 = 0.5;
+
+/// Part of a page from which on lines are detected on all of it, where they are on some.
+const MUCH: f32 = 0.4;
 
 /// A page whose lines were detected.
 pub struct Page<'a> {
@@ -129,13 +132,15 @@ impl Page<'_> {
         Ok((lines, text))
     }
 
-    /// The same of a page whose drawn characters are trusted and account for all text that the image
-    /// shows: it needs no detected lines, and `boxes` is empty. `None` where there may be more, or
-    /// where somebody's OCR stands beside what is drawn. `dpi`: pixels an inch of the image.
+    /// The same of a page whose drawn characters are trusted and account for nearly all text that
+    /// the image shows: `boxes` is empty, and `detect` is asked for the lines of a part of the image
+    /// (x1, y1, x2, y2 in pixels) where there is something else. `None` where that is much, or where
+    /// somebody's OCR stands beside what is drawn. `dpi`: pixels an inch of the image.
     pub fn read_drawn(
         &self,
         known: &Known,
         dpi: f32,
+        detect: impl FnOnce([f32; 4]) -> Result<Vec<Slanted>, RunError>,
         mut recognise: impl FnMut(&[Slanted]) -> Result<Vec<Line>, RunError>,
     ) -> Result<Option<(Vec<Line>, PageText)>, RunError> {
         let [width, height] = self.pose.upright_size();
@@ -149,7 +154,9 @@ impl Page<'_> {
             return Ok(None);
         }
         let places: Vec<Slanted> = found.iter().map(|f| f.line.at).collect();
-        if !explained::explained(self.image, dpi, &places, self.regions) {
+        let left = explained::unexplained(self.image, dpi, &places, self.regions);
+        let whole = self.image.width as f32 * self.image.height as f32;
+        if left.is_some_and(|at| area(at) > MUCH * whole) {
             return Ok(None);
         }
         let layer: Vec<&Found> = found.iter().collect();
@@ -169,7 +176,18 @@ impl Page<'_> {
         if trust::verdict(&layer, 1.0, &compared) != Verdict::Taken {
             return Ok(None);
         }
-        let lines: Vec<Line> = found.into_iter().map(|f| f.line).collect();
+        let mut lines: Vec<Line> = found.into_iter().map(|f| f.line).collect();
+        if let Some(at) = left {
+            let boxes = detect(at)?;
+            let rest: Vec<Slanted> = boxes
+                .iter()
+                .flat_map(|b| {
+                    cover::rest(b, lines.iter().map(|l| &l.at)).unwrap_or_else(|| vec![*b])
+                })
+                .filter(|part| self.shows(part))
+                .collect();
+            lines.extend(recognise(&rest)?);
+        }
         let text = text_source(&lines, &[]);
         Ok(Some((lines, text)))
     }
