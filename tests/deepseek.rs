@@ -385,26 +385,6 @@ fn steps_that_are_repeated_from_records_give_the_tokens_of_others() {
     assert_eq!(model.decoder.records(), 0);
 }
 
-#[test]
-fn pages_are_seen_while_others_are_decoded() {
-    let _turn = turn();
-    let mut config = config("tiny-reader", 16_384);
-    config.deepseek.sequences = 20;
-    let mut reader = reader(&config);
-    reader.see_beside(true);
-    // The vision model takes few views at a time, so that most pages come while others decode.
-    let pixels = reader.model().vision.pixels();
-    let pages = || cards().into_iter().chain(cards());
-    let pages = pages().map(|i| (i, Cancel::default())).collect();
-    let answers = read(&mut reader, pages);
-    let number = |(i, answer)| (i % 12, answer);
-    assert_read(answers.iter().enumerate().map(number));
-    // It is back where it belongs.
-    assert_eq!(reader.model().vision.pixels(), pixels);
-    let again = read(&mut reader, vec![(cards().remove(0), Cancel::default())]);
-    assert_read(again.iter().enumerate());
-}
-
 /// Has `reader` read all pages that stand in its queue together; answers in the order of `pages`.
 fn read(reader: &mut DeepSeek, pages: Vec<(PageImage, Cancel)>) -> Vec<Result<Reading, ReadError>> {
     let (tasks, queue) = unbounded();

@@ -107,7 +107,7 @@ fn a_recorded_run_is_repeated_with_what_changed_and_shares_the_residents() {
         element: ElementType::F32,
         shape: vec![4, 3],
     };
-    graph.keep(&[resident.clone()]).unwrap();
+    graph.keep(std::slice::from_ref(&resident)).unwrap();
     let sums = |graph: &mut OrtGraph, id: usize, changed: &[(&str, View<'_>)]| {
         let mut sums = Vec::new();
         graph

@@ -117,8 +117,6 @@ pub struct DeepSeek {
     prepared: VecDeque<Prepared>,
     next: Key,
     forced: Option<Forced>,
-    /// The vision model runs beside the decoder.
-    beside: bool,
 }
 
 impl DeepSeek {
@@ -153,7 +151,6 @@ impl DeepSeek {
             Place::Cpu => 1,
             Place::Cuda => threads::MOST,
         };
-        let beside = false;
         Ok(Self {
             identity: Identity {
                 engine: DEEPSEEK_OCR.into(),
@@ -170,18 +167,12 @@ impl DeepSeek {
             prepared: VecDeque::new(),
             next: 0,
             forced: None,
-            beside,
         })
     }
 
     /// The model, for measurements and comparisons.
     pub fn model(&mut self) -> &mut Model {
         &mut self.model
-    }
-
-    /// Lets the vision model run beside the decoder, or between two of its steps.
-    pub fn see_beside(&mut self, beside: bool) {
-        self.beside = beside;
     }
 
     fn force(&mut self, forced: Option<Forced>) {
@@ -357,11 +348,7 @@ impl Reader for DeepSeek {
             self.drop_cancelled();
             if !self.pages.is_empty() {
                 let batch = self.ready();
-                if self.beside && !batch.is_empty() && !self.schedule.is_empty() {
-                    self.project_beside(batch, tasks);
-                } else {
-                    self.project(batch);
-                }
+                self.project(batch);
                 self.step();
             }
         }

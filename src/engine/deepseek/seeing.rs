@@ -1,14 +1,9 @@
 //! From page images that are ready to sequences that have entered: the vision model's part.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-
-use crossbeam_channel::Receiver;
-
 use super::schedule::{Key, Request};
 use super::sight::Sight;
 use super::vision::Rows;
 use super::{AHEAD, DeepSeek, bench, preprocess};
-use crate::engine::ReadTask;
 use crate::engine::session::RunError;
 use crate::page::{Reading, Rotation};
 
@@ -65,7 +60,8 @@ impl DeepSeek {
         batch
     }
 
-    /// Shows the model a batch of pages and lets their sequences enter.
+    /// Shows the model a batch of pages and lets their sequences enter. Between two steps, not at the
+    /// same time: on an H100 both together took three times as long as one after the other.
     pub(super) fn project(&mut self, batch: Vec<(Key, preprocess::Views)>) {
         if batch.is_empty() {
             return;
@@ -73,35 +69,6 @@ impl DeepSeek {
         let views: Vec<_> = batch.iter().map(|(_, views)| views).collect();
         let seen = self.model.rows(&views);
         self.seen(batch, seen);
-    }
-
-    /// The same while the sequences that have entered go on, on a thread of its own: what the vision
-    /// model computes and what decoding reads from memory share the device well.
-    pub(super) fn project_beside(
-        &mut self,
-        batch: Vec<(Key, preprocess::Views)>,
-        tasks: &Receiver<ReadTask>,
-    ) {
-        let away = self.model.vision.away();
-        let mut vision = std::mem::replace(&mut self.model.vision, away);
-        let views: Vec<_> = batch.iter().map(|(_, views)| views).collect();
-        // A panic on either side ends both; the vision model comes back first.
-        let (seen, stepped) = std::thread::scope(|scope| {
-            let seeing = scope.spawn(|| vision.pages(&views));
-            let stepped = catch_unwind(AssertUnwindSafe(|| {
-                while !seeing.is_finished() && !self.schedule.is_empty() {
-                    self.take_in(tasks);
-                    self.drop_cancelled();
-                    self.step();
-                }
-            }));
-            (seeing.join(), stepped)
-        });
-        self.model.vision = vision;
-        match (seen, stepped) {
-            (Ok(seen), Ok(())) => self.seen(batch, seen),
-            (Err(panic), _) | (_, Err(panic)) => resume_unwind(panic),
-        }
     }
 
     /// Takes what came of a batch of pages.

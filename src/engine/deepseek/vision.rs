@@ -135,18 +135,6 @@ impl Vision {
         })
     }
 
-    /// What stands here while the real one is at work elsewhere: it sees nothing.
-    pub fn away(&self) -> Self {
-        Self {
-            graph: Box::new(Away),
-            tables: BTreeMap::new(),
-            held: BTreeMap::new(),
-            hidden: self.hidden,
-            pixels: self.pixels,
-            batch: Vec::new(),
-        }
-    }
-
     /// Pixels of the views of one run at most.
     pub fn pixels(&self) -> usize {
         self.pixels
@@ -272,20 +260,6 @@ impl Vision {
             self.graph.run(&inputs, outputs, &mut take)?;
         }
         taken
-    }
-}
-
-/// Stands in for a graph that is at work elsewhere.
-struct Away;
-
-impl Graph for Away {
-    fn run(
-        &mut self,
-        _: &[(&str, session::View<'_>)],
-        _: &[&str],
-        _: &mut dyn FnMut(&[session::View<'_>]),
-    ) -> Result<(), RunError> {
-        Err(RunError("the vision model is at work elsewhere".into()))
     }
 }
 

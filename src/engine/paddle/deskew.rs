@@ -127,7 +127,7 @@ impl Pose {
 
     /// A rectangle in fractions of the image that is read, in fractions of the displayed page: the
     /// upright rectangle around it.
-    pub fn to_displayed(&self, at: [f32; 4]) -> [f32; 4] {
+    pub fn to_displayed(self, at: [f32; 4]) -> [f32; 4] {
         to_displayed(
             around(at, self.skew, self.after, self.before),
             self.rotation,
@@ -190,7 +190,7 @@ mod tests {
         lines.push(line(0.0, 300.0)); // a rule, a stamp
         lines.push(line(0.4, 20.0)); // a word
         assert_eq!(skew(&lines), Some(0.05));
-        assert_eq!(skew(&vec![line(0.004, 400.0); 10]), None, "level");
+        assert_eq!(skew(&[line(0.004, 400.0); 10]), None, "level");
         assert_eq!(skew(&lines[..2]), None, "too few");
         let apart: Vec<_> = (0..10).map(|i| line(i as f32 * 0.02, 400.0)).collect();
         assert_eq!(skew(&apart), None, "each its own way");

@@ -1,5 +1,5 @@
 use super::*;
-use crate::page::PageChar;
+use crate::page::{PageChar, Rotation};
 
 const SIDE: u32 = 400;
 

@@ -74,7 +74,7 @@ impl Alphabet {
     pub fn class(&self, c: char) -> Option<usize> {
         self.marks
             .iter()
-            .position(|m| m.chars().next() == Some(c) && m.len() == c.len_utf8())
+            .position(|m| m.starts_with(c) && m.len() == c.len_utf8())
     }
 
     /// By class: whether a Latin line may hold it. The blank is none.

@@ -62,7 +62,7 @@ impl Grid {
             }
             let free = |held: &[bool], row: usize, column: usize| {
                 let i = row * columns + column;
-                !held[i] && !(first[i] && (row, column) != (cell.row, cell.column))
+                !(held[i] || first[i] && (row, column) != (cell.row, cell.column))
             };
             let mut colspan = 1;
             while colspan < cell.colspan && free(&held, cell.row, cell.column + colspan) {

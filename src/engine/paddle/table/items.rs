@@ -187,7 +187,7 @@ fn shared(row: &mut Row, columns: &Columns) {
     let data = columns.at.len() - 1;
     let mut heads: Vec<&mut Item> = row.items.iter_mut().filter(|i| i.columns[0] > 0).collect();
     let count = heads.len();
-    if count == 0 || data == count || data % count != 0 {
+    if count == 0 || data == count || !data.is_multiple_of(count) {
         return;
     }
     let share = data / count;
