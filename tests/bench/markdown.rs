@@ -10,6 +10,8 @@
 //! looked through for Han and Kana besides the system's fonts; `--keep` leaves the files in DIR;
 //! `--program` is another build of dropleaf than this one.
 
+// Its own tests are run by tests/quality.rs; here they would be built without a harness.
+#[cfg_attr(test, allow(unused_imports))]
 #[path = "../support/drawn/mod.rs"]
 mod drawn;
 
