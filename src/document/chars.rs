@@ -56,7 +56,13 @@ fn char_of(c: &PdfPageTextChar<'_>, place: Place) -> Option<PageChar> {
     };
     if let (Ok(m), Ok((x, y))) = (c.matrix(), c.origin()) {
         let size = c.unscaled_font_size().value * m.c().hypot(m.d());
-        if let Some((angle, size)) = displayed([m.a(), m.b()], size, place) {
+        // A font of negative size is set the other way.
+        let (along, size) = if size < 0.0 {
+            ([-m.a(), -m.b()], -size)
+        } else {
+            ([m.a(), m.b()], size)
+        };
+        if let Some((angle, size)) = displayed(along, size, place) {
             (out.angle, out.size) = (angle, size);
             out.origin = place.to_display(x.value, y.value).into();
         }

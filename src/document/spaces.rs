@@ -23,6 +23,9 @@ pub fn put_in(chars: Vec<PageChar>, mut spaces: Vec<(f32, f32)>) -> Vec<PageChar
     out
 }
 
+/// Spaces that are looked at between two characters.
+const MOST: usize = 1000;
+
 fn between(a: &PageChar, b: &PageChar, spaces: &[(f32, f32)]) -> Option<PageChar> {
     let shows = |c: &PageChar| !c.ch.is_whitespace() && !c.ch.is_control();
     let (top, bottom) = (a.y1.max(b.y1), a.y2.min(b.y2));
@@ -33,6 +36,8 @@ fn between(a: &PageChar, b: &PageChar, spaces: &[(f32, f32)]) -> Option<PageChar
     let first = spaces.partition_point(|s| s.0 < from);
     spaces[first..]
         .iter()
+        // Between two neighbours stand few; hostile files have a million.
+        .take(MOST)
         .take_while(|s| s.0 < to)
         .find(|s| (top..=bottom).contains(&s.1))
         .map(|&(x, _)| PageChar {

@@ -16,7 +16,9 @@ const PLACE: f32 = 0.02;
 const LONGEST: usize = 120;
 /// Part of the characters that may be read otherwise on another page.
 const MISREAD: f32 = 0.15;
-/// Different texts kept at once; past it those go that were seen once, the oldest first.
+/// Texts of a page that are looked at: heads and feet are few.
+const SPOTS: usize = 32;
+/// Different texts kept at once; past it those go that were seen once, then those not seen for longest.
 const GROUPS: usize = 256;
 /// Pages that must have a head; half of them where a document has few.
 const PAGES: u32 = 3;
@@ -50,7 +52,7 @@ struct Spot {
 impl Spot {
     fn of(block: &Block, rotation: Rotation) -> Option<Self> {
         let [at] = block.boxes[..] else { return None };
-        if matches!(block.role(), Role::Figure | Role::Table) {
+        if block.has_picture() || matches!(block.role(), Role::Figure | Role::Table) {
             return None;
         }
         let [x1, y1, x2, y2] = at.fractions();
@@ -137,6 +139,7 @@ impl Survey {
             .blocks
             .iter()
             .filter_map(|b| Spot::of(b, reading.rotation))
+            .take(SPOTS)
         {
             let known = self
                 .groups
@@ -146,8 +149,11 @@ impl Survey {
                 Some(group) => group.add(page, spot),
                 None => {
                     if self.groups.len() >= GROUPS {
-                        let oldest = self.groups.iter().position(|g| g.members == 1);
-                        self.groups.remove(oldest.unwrap_or_default());
+                        // One that never came again, else the one that has not come for longest.
+                        let least = self.groups.iter().enumerate();
+                        let least = least.min_by_key(|(_, g)| (g.members > 1, g.last));
+                        let least = least.map_or(0, |(i, _)| i);
+                        self.groups.remove(least);
                     }
                     self.groups.push(Group {
                         spot,

@@ -106,7 +106,8 @@ impl Work<'_> {
         let mut survey = Survey::default();
         if self.book.is_none() {
             for page in 0..self.reached.pages {
-                survey.add(page, &self.kept(Leaf::Page(page))?);
+                let reading = block_in_place(|| self.kept(Leaf::Page(page)))?;
+                survey.add(page, &reading);
                 self.ctx.beat();
             }
         }

@@ -12,6 +12,9 @@ const SHORT: u32 = 256;
 const BLANK: u8 = 16;
 
 /// The parts `[x, y, width, height]` of a page, pixels, in order; they cover it without overlap.
+/// Parts of a page at most: each is a run of the models.
+const PARTS: usize = 24;
+
 /// One part for a page that is not long; else parts one to two times as long as wide, cut in the
 /// middles of the widest blank bands, so that no line is cut where there is one.
 pub fn of(page: &Pixels<'_>) -> Vec<[u32; 4]> {
@@ -25,7 +28,7 @@ pub fn of(page: &Pixels<'_>) -> Vec<[u32; 4]> {
     let small = resize(page, None, side(w), side(h));
     let blank = blank(&small, h > w);
     let at = |i: usize| (i as f64 / blank.len() as f64 * f64::from(long)).round() as u32;
-    let width = small.width.min(small.height) as usize;
+    let width = (small.width.min(small.height) as usize).max(blank.len().div_ceil(PARTS));
     let mut from = 0;
     let mut parts = Vec::new();
     let mut part = |a: u32, b: u32| {

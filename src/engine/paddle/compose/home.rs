@@ -24,6 +24,25 @@ pub fn homes(regions: &[Region], lines: &[Line], width: f32, height: f32) -> Vec
         .collect()
 }
 
+/// Which lines count: of a line that was found twice, the one that says more.
+pub fn once(lines: &[Line]) -> Vec<bool> {
+    let pieces: Vec<Piece> = lines.iter().map(Piece::of).collect();
+    let mut keep = vec![true; pieces.len()];
+    for i in 0..pieces.len() {
+        for j in 0..i {
+            if keep[j] && is_twice(&pieces[j], &pieces[i]) {
+                if pieces[j].text.len() < pieces[i].text.len() {
+                    keep[j] = false;
+                } else {
+                    keep[i] = false;
+                    break;
+                }
+            }
+        }
+    }
+    keep
+}
+
 /// The places of regions in pixels.
 pub fn places(regions: &[Region], width: f32, height: f32) -> Vec<Rect> {
     regions

@@ -41,6 +41,7 @@ pub fn inline(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let stars = emphasis(&chars, '*');
     let lows = emphasis(&chars, '_');
+    let ticks = chars.iter().filter(|c| **c == '`').count() > 1;
     let mut out = String::with_capacity(text.len() + 8);
     for (i, &c) in chars.iter().enumerate() {
         let after = &chars[i + 1..];
@@ -50,8 +51,13 @@ pub fn inline(text: &str) -> String {
             '<' => is_tag(after),
             '&' => is_entity(after),
             '~' => after.first() == Some(&'~'),
-            '`' => chars.iter().filter(|c| **c == '`').count() > 1,
-            ']' => after.first() == Some(&'('),
+            '`' => ticks,
+            // A link, or the definition of one, which would show nothing.
+            ']' => match after.first() {
+                Some('(') => true,
+                Some(':') => chars[0] == '[' && !chars[..i].contains(&']'),
+                _ => false,
+            },
             '\\' => after.first().is_some_and(char::is_ascii_punctuation),
             _ => false,
         };
@@ -84,17 +90,21 @@ fn is_within(chars: &[char], i: usize) -> bool {
 
 /// Whether what follows a `<` makes it a tag; those of raised and lowered text are meant.
 fn is_tag(after: &[char]) -> bool {
-    let Some(end) = after.iter().position(|&c| c == '>') else {
-        return false;
-    };
-    let body: String = after[..end].iter().collect();
-    !matches!(body.as_str(), "sup" | "/sup" | "sub" | "/sub")
-        && body.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?'))
+    // The end of a tag may stand in the next line.
+    let kept = ["sup>", "/sup>", "sub>", "/sub>"]
+        .iter()
+        .any(|tag| tag.chars().eq(after.iter().take(tag.len()).copied()));
+    let begins = |c: &char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?');
+    !kept && after.first().is_some_and(begins)
 }
 
 /// Whether what follows a `&` makes it a character reference.
 fn is_entity(after: &[char]) -> bool {
-    let end = after.iter().position(|&c| c == ';').unwrap_or_default();
+    let end = after
+        .iter()
+        .take(9)
+        .position(|&c| c == ';')
+        .unwrap_or_default();
     (2..=8).contains(&end)
         && after[..end]
             .iter()

@@ -15,7 +15,8 @@ mod order;
 mod paragraph;
 mod piece;
 
-pub use self::home::{homes, split};
+pub use self::home::{homes, once, split};
+pub use self::markdown::paragraph as printed;
 
 use self::join::{Body, Content};
 use self::paragraph::Row;
@@ -96,7 +97,13 @@ pub fn compose(
     let home = |p: &Piece| home::home(p.at, regions, &places);
     let mut is_text: Vec<bool> = pieces
         .iter()
-        .map(|p| home(p).is_none_or(|i| has_text(regions[i].label)))
+        .map(|p| {
+            home(p).is_none_or(|i| {
+                let label = regions[i].label;
+                // Contents and references are numbered themselves.
+                has_text(label) && label != "content" && Role::of(label) != Role::Reference
+            })
+        })
         .collect();
     let stamps = furniture::stamps(&mut pieces, &mut is_text, [width, height]);
 

@@ -140,7 +140,10 @@ fn begin(rows: &mut Vec<Row>, initial: &Piece) {
         .iter_mut()
         .find(|r| beside(r.at, initial.at) > 0.5 && r.at[2] > initial.at[2]);
     match row {
-        Some(row) => row.text.insert_str(0, &initial.text),
+        Some(row) => {
+            row.text.insert_str(0, &initial.text);
+            row.pieces.insert(0, initial.clone());
+        }
         None => {
             let place = rows.partition_point(|r| middle(r.at) < middle(initial.at));
             rows.insert(place, Row::of(vec![initial.clone()]));

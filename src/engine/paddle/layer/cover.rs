@@ -90,7 +90,8 @@ pub fn divided(line: &Line, cuts: &[Slanted]) -> Vec<Line> {
     let width = line.at.width.max(1e-3);
     let along = |x: f32, y: f32| ((x - line.at.cx) * c + (y - line.at.cy) * s) / width + 0.5;
     cuts.iter()
-        .filter_map(|cut| {
+        .enumerate()
+        .filter_map(|(i, cut)| {
             let middle = along(cut.cx, cut.cy);
             let half = cut.width / width / 2.0;
             let chars: Vec<(char, [f32; 2])> = line
@@ -99,7 +100,7 @@ pub fn divided(line: &Line, cuts: &[Slanted]) -> Vec<Line> {
                 .zip(line.extents.iter().copied())
                 .filter(|(_, e)| {
                     let at = (e[0] + e[1]) / 2.0;
-                    at >= middle - half && at < middle + half
+                    (i == 0 || at >= middle - half) && (i + 1 == cuts.len() || at < middle + half)
                 })
                 .collect();
             let shown = || chars.iter().filter(|(c, _)| !c.is_whitespace());

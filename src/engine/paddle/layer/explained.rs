@@ -6,12 +6,14 @@ use crate::page::Role;
 
 /// Cells an inch: at 6 points a line of text is three cells high, rules and frames are one or two.
 const CELLS: f32 = 33.0;
+/// Cells of the second look, in those of the first.
+const LARGE: usize = 4;
 /// Difference of brightness (0 to 255) within a cell from which on it holds a mark.
-const MARK: u8 = 64;
+const MARK: u8 = 40;
 /// How far around a line its marks reach, in its heights: accents, tails, underlines.
 const AROUND: f32 = 0.4;
 /// A figure that covers more of the page may be a page that the layout model did not understand.
-const PAGE_FIGURE: f32 = 0.5;
+const PAGE_FIGURE: f32 = 0.25;
 
 /// What lies around the marks as thick as text that stand outside the lines and outside figures:
 /// x1, y1, x2, y2 in pixels; `None` where there are none. `dpi`: pixels an inch of the page image.
@@ -22,14 +24,34 @@ pub fn unexplained(
     regions: &[Region],
 ) -> Option<[f32; 4]> {
     let side = ((dpi / CELLS).round() as usize).max(2);
+    // Large letters show only their edges in small cells.
+    [side, LARGE * side]
+        .into_iter()
+        .filter_map(|side| at_side(image, side, lines, regions))
+        .reduce(|a, b| {
+            [
+                a[0].min(b[0]),
+                a[1].min(b[1]),
+                a[2].max(b[2]),
+                a[3].max(b[3]),
+            ]
+        })
+}
+
+fn at_side(
+    image: &Pixels<'_>,
+    side: usize,
+    lines: &[Slanted],
+    regions: &[Region],
+) -> Option<[f32; 4]> {
     let (width, height) = (image.width as usize, image.height as usize);
     let (across, down) = (width.div_ceil(side), height.div_ceil(side));
     let mut marked = marks(image, side);
     let mut clear = |[x1, y1, x2, y2]: [f32; 4]| {
         let cell = |v: f32, most: usize| ((v / side as f32).max(0.0) as usize).min(most);
+        let (from, to) = (cell(x1, across), cell(x2 + side as f32, across));
         for row in cell(y1, down)..cell(y2 + side as f32, down) {
-            marked[row * across + cell(x1, across)..row * across + cell(x2 + side as f32, across)]
-                .fill(false);
+            marked[row * across..][from.min(to)..to].fill(false);
         }
     };
     for line in lines {
@@ -76,9 +98,10 @@ fn marks(image: &Pixels<'_>, side: usize) -> Vec<bool> {
         let mut range = vec![(u8::MAX, u8::MIN); across];
         for row in rows.chunks_exact(width * 3) {
             for (cell, pixels) in range.iter_mut().zip(row.chunks(side * 3)) {
-                // Green carries most of the brightness.
-                for pixel in pixels.chunks_exact(3) {
-                    *cell = (cell.0.min(pixel[1]), cell.1.max(pixel[1]));
+                for p in pixels.chunks_exact(3) {
+                    let grey = u32::from(p[0]) * 2 + u32::from(p[1]) * 5 + u32::from(p[2]);
+                    let grey = (grey / 8) as u8;
+                    *cell = (cell.0.min(grey), cell.1.max(grey));
                 }
             }
         }

@@ -102,7 +102,7 @@ impl Frame {
         let (a, b) = (page.point([c.x1, c.y1]), page.point([c.x2, c.y2]));
         let (w, h) = ((b[0] - a[0]).abs(), (b[1] - a[1]).abs());
         let (cos, sin) = (self.cos.abs(), self.sin.abs());
-        let size = c.size * page.displayed_height();
+        let size = c.size.max(0.0) * page.displayed_height();
         // The upright box around a slanted rectangle: w = length cos + height sin, h the other way.
         let (length, height) = if sin < 0.02 {
             (w, h)

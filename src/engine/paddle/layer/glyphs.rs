@@ -104,6 +104,8 @@ fn sign(c: &PageChar) -> Option<Sign> {
         // pdfium's mark of a hyphen that divides a word, and the soft hyphen, which shows where a
         // file draws it.
         '\u{2}' | '\u{ad}' => Sign::Text("-".into()),
+        // Ligatures of TeX's fonts, where a file does not map them.
+        '\u{b}'..='\u{d}' if c.kind != CharKind::Generated && c.x2 > c.x1 => Sign::Unmapped,
         '\n' | '\r' => return None,
         c if is_invisible(c) => return None,
         ch if ch.is_whitespace() && c.kind == CharKind::Generated => Sign::Guess,

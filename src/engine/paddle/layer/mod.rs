@@ -19,7 +19,7 @@ use self::lines::Found;
 pub use self::trust::Known;
 use self::trust::Verdict;
 use super::compose;
-use super::deskew::Pose;
+use super::deskew::{self, Pose};
 use super::layout::{Region, area};
 use super::line::{Line, Source};
 use super::pixels::{Pixels, Slanted};
@@ -36,6 +36,11 @@ const ON: f32 = 0.5;
 
 /// Part of a page from which on lines are detected on all of it, where they are on some.
 const MUCH: f32 = 0.4;
+
+/// Lines of a layer at most; a newspaper's page has some 3,000.
+const MAX_LINES: usize = 8_000;
+/// Slant up to which a line is level, radians.
+const LEVEL: f32 = 0.1;
 
 /// A page whose lines were detected.
 pub struct Page<'a> {
@@ -62,15 +67,19 @@ impl Page<'_> {
         // What was read for comparison is not read again.
         let mut read: Vec<Line> = Vec::new();
         let mut seen: Vec<Slanted> = Vec::new();
-        let (invisible, drawn): (Vec<Found>, Vec<Found>) =
-            lines::lines(self.chars, self.pose.rotation, upright[0], upright[1])
-                .into_iter()
-                .map(|mut found| {
-                    found.line.at = self.pose.line(&found.line.at);
-                    found
-                })
-                .filter(|f| self.shows(&f.line.at))
-                .partition(|f| f.invisible);
+        let mut all = lines::lines(self.chars, self.pose.rotation, upright[0], upright[1]);
+        if all.len() > MAX_LINES {
+            notes.push(format!("text layer refused: it has {} lines", all.len()));
+            all.clear();
+        }
+        let (invisible, drawn): (Vec<Found>, Vec<Found>) = all
+            .into_iter()
+            .map(|mut found| {
+                found.line.at = self.pose.line(&found.line.at);
+                found
+            })
+            .filter_map(|f| self.visible(f))
+            .partition(|f| f.invisible);
         for layer in [drawn, invisible] {
             let layer: Vec<Found> = layer.into_iter().flat_map(|f| self.divided(f)).collect();
             // Scans are often printed over: what is drawn there goes first.
@@ -94,7 +103,7 @@ impl Page<'_> {
                 .iter()
                 .zip(&places)
                 .map(|(&i, at)| {
-                    let text = found.iter().find(|l| l.at == *at);
+                    let text = found.iter().find(|l| is_same(&l.at, at));
                     let text = text.map(|l| l.text.clone()).unwrap_or_default();
                     (layer[i].line.text.clone(), text)
                 })
@@ -106,7 +115,13 @@ impl Page<'_> {
                 Verdict::Refused(why) => {
                     notes.push(format!("text layer refused: {why}"));
                     seen.extend(places.iter().filter(|p| self.boxes.contains(p)));
-                    read.extend(found.into_iter().filter(|l| self.boxes.contains(&l.at)));
+                    for line in found {
+                        if self.boxes.iter().any(|b| is_same(b, &line.at))
+                            && !read.iter().any(|r| is_same(&r.at, &line.at))
+                        {
+                            read.push(line);
+                        }
+                    }
                     continue;
                 }
                 Verdict::Unchecked => notes.push(
@@ -145,15 +160,25 @@ impl Page<'_> {
     ) -> Result<Option<(Vec<Line>, PageText)>, RunError> {
         let [width, height] = self.pose.upright_size();
         let all = lines::lines(self.chars, self.pose.rotation, width, height);
+        if all.len() > MAX_LINES {
+            return Ok(None);
+        }
         let found: Vec<Found> = all
             .into_iter()
-            .filter(|f| self.shows(&f.line.at))
+            .filter_map(|f| self.visible(f))
             .flat_map(|f| self.divided(f))
             .collect();
         if found.is_empty() || found.iter().any(|f| f.invisible || !trust::is_mapped(f)) {
             return Ok(None);
         }
         let places: Vec<Slanted> = found.iter().map(|f| f.line.at).collect();
+        // A page that lies askew or is turned by other than what it seems is looked at closer.
+        let length =
+            |lines: &mut dyn Iterator<Item = &Slanted>| lines.map(|l| l.width).sum::<f32>();
+        let level = length(&mut places.iter().filter(|l| l.angle.abs() < LEVEL));
+        if deskew::skew(&places).is_some() || level < 0.5 * length(&mut places.iter()) {
+            return Ok(None);
+        }
         let left = explained::unexplained(self.image, dpi, &places, self.regions);
         let whole = self.image.width as f32 * self.image.height as f32;
         if left.is_some_and(|at| area(at) > MUCH * whole) {
@@ -167,7 +192,7 @@ impl Page<'_> {
             .iter()
             .map(|&i| {
                 let own = &layer[i].line;
-                let text = read.iter().find(|l| l.at == own.at);
+                let text = read.iter().find(|l| is_same(&l.at, &own.at));
                 let text = text.map(|l| l.text.clone()).unwrap_or_default();
                 (own.text.clone(), text)
             })
@@ -178,7 +203,8 @@ impl Page<'_> {
         }
         let mut lines: Vec<Line> = found.into_iter().map(|f| f.line).collect();
         if let Some(at) = left {
-            let boxes = detect(at)?;
+            let (width, height) = (self.image.width as f32, self.image.height as f32);
+            let boxes = compose::split(&detect(at)?, self.regions, width, height);
             let rest: Vec<Slanted> = boxes
                 .iter()
                 .flat_map(|b| {
@@ -224,6 +250,34 @@ impl Page<'_> {
         on / f32::max(all, 1e-3)
     }
 
+    /// The words of a line that the image shows: not those under a bar, nor white ones on white.
+    fn visible(&self, mut found: Found) -> Option<Found> {
+        let line = &found.line;
+        let chars: Vec<(char, [f32; 2])> = line
+            .text
+            .chars()
+            .zip(line.extents.iter().copied())
+            .collect();
+        let mut kept: Vec<(char, [f32; 2])> = Vec::with_capacity(chars.len());
+        for word in chars.split_inclusive(|(c, _)| c.is_whitespace()) {
+            let shown = word.iter().filter(|(c, _)| !c.is_whitespace());
+            let [from, to] = shown.fold([f32::MAX, f32::MIN], |[from, to], (_, e)| {
+                [from.min(e[0]), to.max(e[1])]
+            });
+            if from < to && self.shows(&line.part([from, to])) {
+                kept.extend_from_slice(word);
+            }
+        }
+        while kept.last().is_some_and(|(c, _)| c.is_whitespace()) {
+            kept.pop();
+        }
+        if kept.is_empty() {
+            return None;
+        }
+        (found.line.text, found.line.extents) = kept.into_iter().unzip();
+        Some(found)
+    }
+
     /// Whether the image shows anything at a line: no ground without marks.
     fn shows(&self, at: &Slanted) -> bool {
         let (s, c) = at.angle.sin_cos();
@@ -251,6 +305,11 @@ impl Page<'_> {
         }
         most.saturating_sub(least) >= CONTRAST
     }
+}
+
+/// Whether a line was read at this place; recognition may turn it there.
+fn is_same(a: &Slanted, b: &Slanted) -> bool {
+    (a.cx, a.cy) == (b.cx, b.cy)
 }
 
 fn text_source(lines: &[Line], notes: &[String]) -> PageText {

@@ -1,5 +1,7 @@
 //! Words into the cells of a grid, and what a cell then says. Pure.
 
+use std::collections::HashMap;
+
 use super::amount::together;
 use super::grid::{Cell, Grid};
 use super::rows::Rows;
@@ -31,10 +33,11 @@ impl Filled {
     /// row of headers.
     pub fn with_spans_cut(self, pieces: &[Piece]) -> Option<Self> {
         let Self { grid, words } = self;
-        let edge = |column: usize| {
-            let cells = grid.cells.iter().filter(|c| c.column == column);
-            cells.map(|c| c.at[0]).fold(f32::MAX, f32::min)
-        };
+        let mut edges = vec![f32::MAX; grid.columns + 1];
+        for cell in &grid.cells {
+            edges[cell.column] = edges[cell.column].min(cell.at[0]);
+        }
+        let edge = |column: usize| edges[column];
         let mut cells: Vec<Cell> = Vec::with_capacity(grid.cells.len());
         for (cell, numbers) in grid.cells.iter().zip(&words) {
             let held: Vec<Piece> = numbers.iter().map(|&n| pieces[n].clone()).collect();
@@ -108,12 +111,13 @@ impl Filled {
         }
         let cells: Vec<Cell> = kept.iter().map(|k| k.0).collect();
         let grid = Grid::repaired(&cells, head)?;
+        let mut places = HashMap::new();
+        for (i, (cell, _)) in kept.iter().enumerate() {
+            places.entry((cell.row, cell.column)).or_insert(i);
+        }
         let words = grid.cells.iter().map(|cell| {
-            let same = |k: &&(Cell, Vec<usize>)| (k.0.row, k.0.column) == (cell.row, cell.column);
-            kept.iter()
-                .find(same)
-                .map(|k| k.1.clone())
-                .unwrap_or_default()
+            let place = places.get(&(cell.row, cell.column));
+            place.map(|&i| kept[i].1.clone()).unwrap_or_default()
         });
         Some(Self {
             words: words.collect(),

@@ -96,7 +96,7 @@ impl Grid {
         Some(Self {
             rows,
             columns,
-            head: head.min(rows),
+            head: whole_head(&out, head.min(rows), rows),
             cells: out,
         })
     }
@@ -137,6 +137,24 @@ fn bands(cells: &[Cell], rows: usize, columns: usize) -> (Vec<[f32; 2]>, Vec<[f3
         *band = [0.0; 2];
     }
     (xs, ys)
+}
+
+/// Rows of the header, those that its cells reach down to too: HTML cuts a cell off where the
+/// header ends. 0 where that would be all rows.
+fn whole_head(cells: &[Cell], given: usize, rows: usize) -> usize {
+    let mut head = given;
+    loop {
+        let reach = cells.iter().filter(|c| c.row < head);
+        match reach.map(|c| c.row + c.rowspan).max() {
+            Some(end) if end > head => head = end,
+            _ => break,
+        }
+    }
+    if head == rows && head > given {
+        0
+    } else {
+        head
+    }
 }
 
 #[cfg(test)]

@@ -11,14 +11,6 @@ pub fn markup(grid: &Grid, texts: &[String]) -> String {
     }
 }
 
-/// A paragraph beside a table, which shall not begin as a list or heading.
-pub fn paragraph(text: &str) -> String {
-    match text.split_once(' ') {
-        Some(("*" | "-" | "+" | ">" | "#" | "##", _)) => format!("\\{text}"),
-        _ => text.into(),
-    }
-}
-
 /// Rows between pipes. The first row is the header: several header rows are for [`html`], where a
 /// header spans, or stand below it.
 fn pipes(grid: &Grid, texts: &[String]) -> String {
@@ -54,6 +46,9 @@ fn piped(text: &str) -> String {
             '|' | '\\' | '`' => true,
             // Emphasis opens before a letter only, and a tag too.
             '*' => !before.is_alphanumeric() && !next.is_whitespace(),
+            ']' => next == '(',
+            '~' => next == '~',
+            '&' => next == '#' || next.is_ascii_alphabetic(),
             '<' => (next.is_alphabetic() || "/!?".contains(next)) && !is_kept(rest),
             _ => false,
         };
@@ -149,12 +144,6 @@ mod tests {
         let texts = ["a|b <b>", "x<sup>2</sup>\nor", "*p 5*", "<0.05"].map(String::from);
         let expected = "| a\\|b \\<b> | x<sup>2</sup><br>or |\n|---|---|\n| \\*p 5* | <0.05 |";
         assert_eq!(markup(&grid, &texts), expected);
-    }
-
-    #[test]
-    fn a_note_is_no_list() {
-        assert_eq!(paragraph("* p < 0.05"), "\\* p < 0.05");
-        assert_eq!(paragraph("*p < 0.05"), "*p < 0.05");
     }
 
     #[test]

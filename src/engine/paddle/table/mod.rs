@@ -44,6 +44,8 @@ pub struct Tables {
     lineless: Lineless,
 }
 
+/// Words of a table at most: columns are looked for between all of them.
+const MOST_WORDS: usize = 3_000;
 /// Smallest side of a region that can be a table, pixels.
 const LEAST_SIDE: f32 = 16.0;
 
@@ -73,12 +75,13 @@ impl Tables {
         let (width, height) = (page.width as f32, page.height as f32);
         let mut tables = Vec::with_capacity(regions.len());
         let homes = compose::homes(regions, lines, width, height);
+        let once = compose::once(lines);
         for (i, region) in regions.iter().enumerate() {
             tables.push(if region.label == "table" {
                 let held: Vec<&Line> = lines
                     .iter()
-                    .zip(&homes)
-                    .filter(|(_, home)| **home == Some(i))
+                    .zip(homes.iter().zip(&once))
+                    .filter(|(_, (home, once))| **home == Some(i) && **once)
                     .map(|(line, _)| line)
                     .collect();
                 self.of(page, region.at, &held)?
@@ -110,7 +113,7 @@ impl Tables {
         }
         let frame = Frame::new(at, lines);
         let mut words = frame.words(lines);
-        if words.is_empty() {
+        if words.is_empty() || words.len() > MOST_WORDS {
             return Ok(None);
         }
         let part = [at[0], at[1], at[2] - at[0], at[3] - at[1]].map(f64::from);
@@ -122,7 +125,8 @@ impl Tables {
             return Ok(None);
         };
         dashes::add(&mut table.filled, &mut words, &image, &frame, character);
-        let around = |numbers: &[usize]| markup::paragraph(&fill::text(numbers, &words));
+        let around =
+            |numbers: &[usize]| compose::printed(&fill::text(numbers, &words).replace('\n', " "));
         let grid = markup::markup(&table.filled.grid, &table.filled.texts(&words));
         let mut parts = vec![around(&table.title), grid, around(&table.notes)];
         parts.retain(|p| !p.is_empty());
