@@ -137,7 +137,10 @@ mod tests {
             ("a footnote*", "a footnote*"),
             ("snake_case_name", "snake_case_name"),
             ("_a_", "\\_a\\_"),
-            ("x <y and 2 < 3", "x <y and 2 < 3"),
+            ("x <y and 2 < 3", "x \\<y and 2 < 3"),
+            // The tag may end in the next line.
+            ("<img src=x", "\\<img src=x"),
+            ("[1]: a", "[1\\]: a"),
             ("<b>x</b>", "\\<b>x\\</b>"),
             ("10<sup>3</sup>", "10<sup>3</sup>"),
             ("AT&T; &amp; R&D", "AT&T; \\&amp; R&D"),
