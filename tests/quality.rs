@@ -44,7 +44,13 @@ const FLOORS: [(&str, &[(&str, f64)]); 5] = [
     ),
     (
         "table-wired",
-        &[("text", 0.95), ("order", 1.0), ("joins", 0.95)],
+        &[
+            ("text", 0.95),
+            ("order", 1.0),
+            ("joins", 0.95),
+            ("tables", 0.9),
+            ("cells", 0.9),
+        ],
     ),
     (
         "skewed-left",
@@ -52,7 +58,14 @@ const FLOORS: [(&str, &[(&str, f64)]); 5] = [
     ),
     (
         "turned-90",
-        &[("text", 0.93), ("order", 1.0), ("joins", 0.9)],
+        &[
+            ("text", 0.93),
+            ("order", 1.0),
+            ("joins", 0.9),
+            ("lists", 0.8),
+            ("tables", 0.85),
+            ("cells", 0.85),
+        ],
     ),
 ];
 

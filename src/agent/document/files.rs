@@ -15,6 +15,7 @@ use crate::output::flow;
 use crate::output::report::{self, Counts};
 use crate::output::running::{Heads, Survey};
 use crate::output::stage::Stage;
+use crate::output::title;
 use crate::page::{PageStatus, Reading};
 
 impl Work<'_> {
@@ -123,6 +124,9 @@ impl Work<'_> {
     ) -> Result<Reading, Halt> {
         let mut reading = self.reading(child, page).await?;
         heads.label(page, &mut reading);
+        if page == 0 && self.book.is_none() {
+            title::promote(&mut reading);
+        }
         Ok(reading)
     }
 }
