@@ -2,7 +2,9 @@
 //! boxes and pictures out, held against what was drawn.
 #![allow(clippy::unwrap_used)]
 
-use std::fmt::Write as _;
+#[path = "support/pictures.rs"]
+mod pictures;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -53,53 +55,14 @@ fn cards() -> Vec<Card> {
 
 /// A PDF whose pages are the pictures, at 144 pixels per inch: rendered so, they come out as they
 /// are.
-fn pdf(pictures: &[&image::RgbImage]) -> Vec<u8> {
-    let mut objects: Vec<Vec<u8>> = vec![b"<</Type/Catalog/Pages 2 0 R>>".to_vec(), Vec::new()];
-    let mut kids = String::new();
-    for picture in pictures {
-        let first = objects.len() + 1;
-        write!(kids, "{first} 0 R ").unwrap();
-        let (w, h) = picture.dimensions();
-        let (pw, ph) = (f64::from(w) / 2.0, f64::from(h) / 2.0);
-        objects.push(
-            format!(
-                "<</Type/Page/Parent 2 0 R/MediaBox[0 0 {pw} {ph}]/Contents {} 0 R\
-                 /Resources<</XObject<</P {} 0 R>>>>>>",
-                first + 1,
-                first + 2
-            )
-            .into_bytes(),
-        );
-        let content = format!("{pw} 0 0 {ph} 0 0 cm /P Do");
-        objects.push(stream("", content.as_bytes()));
-        let attributes = format!(
-            "/Type/XObject/Subtype/Image/Width {w}/Height {h}/ColorSpace/DeviceRGB/BitsPerComponent 8"
-        );
-        objects.push(stream(&attributes, picture.as_raw()));
-    }
-    objects[1] = format!("<</Type/Pages/Count {}/Kids[{kids}]>>", pictures.len()).into_bytes();
-    let mut out = b"%PDF-1.4\n".to_vec();
-    let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
-    for (i, object) in objects.iter().enumerate() {
-        writeln!(table, "{:010} 00000 n ", out.len()).unwrap();
-        out.extend_from_slice(format!("{} 0 obj\n", i + 1).as_bytes());
-        out.extend_from_slice(object);
-        out.extend_from_slice(b"\nendobj\n");
-    }
-    let start = out.len();
-    let trailer = format!(
-        "{table}trailer\n<</Size {}/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n",
-        objects.len() + 1
-    );
-    out.extend_from_slice(trailer.as_bytes());
-    out
-}
-
-fn stream(attributes: &str, bytes: &[u8]) -> Vec<u8> {
-    let mut object = format!("<<{attributes}/Length {}>>\nstream\n", bytes.len()).into_bytes();
-    object.extend_from_slice(bytes);
-    object.extend_from_slice(b"\nendstream");
-    object
+fn pdf(cards: &[&image::RgbImage]) -> Vec<u8> {
+    let page = |card: &&image::RgbImage| pictures::Page {
+        points: [card.width() as f32 / 2.0, card.height() as f32 / 2.0],
+        pixels: card.dimensions(),
+        attributes: "",
+        bytes: card.as_raw().clone(),
+    };
+    pictures::pdf(&cards.iter().map(page).collect::<Vec<_>>())
 }
 
 /// A data folder with this machine's libraries and default model, and the reader's pack.

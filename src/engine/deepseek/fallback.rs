@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::answer::SAID_NOTHING;
 use crate::engine::paddle::Paddle;
+use crate::engine::paddle::layout::union;
 use crate::engine::session::Runtime;
 use crate::engine::{EngineError, ReadError, ReadTask};
 use crate::page::{Block, PageBox, PageChars, PageStatus, Reading, Rotation, Tried};
@@ -256,15 +257,6 @@ fn paragraphs(chars: &PageChars) -> Vec<Block> {
             content,
         })
         .collect()
-}
-
-fn union(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-    [
-        a[0].min(b[0]),
-        a[1].min(b[1]),
-        a[2].max(b[2]),
-        a[3].max(b[3]),
-    ]
 }
 
 #[cfg(test)]

@@ -67,13 +67,7 @@ impl DeepSeek {
             return;
         }
         let views: Vec<_> = batch.iter().map(|(_, views)| views).collect();
-        let seen = self.model.rows(&views);
-        self.seen(batch, seen);
-    }
-
-    /// Takes what came of a batch of pages.
-    fn seen(&mut self, batch: Vec<(Key, preprocess::Views)>, seen: Result<Vec<Rows>, RunError>) {
-        match seen {
+        match self.model.rows(&views) {
             Ok(rows) => {
                 for ((key, views), rows) in batch.into_iter().zip(rows) {
                     self.enter(key, &views, rows);

@@ -184,6 +184,16 @@ pub fn area([x1, y1, x2, y2]: [f32; 4]) -> f32 {
     (x2 - x1).max(0.0) * (y2 - y1).max(0.0)
 }
 
+/// The rectangle around both.
+pub fn union(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+    [
+        a[0].min(b[0]),
+        a[1].min(b[1]),
+        a[2].max(b[2]),
+        a[3].max(b[3]),
+    ]
+}
+
 pub fn intersection(a: [f32; 4], b: [f32; 4]) -> f32 {
     area([
         a[0].max(b[0]),

@@ -50,6 +50,19 @@ impl Line {
         }
     }
 
+    /// The same of a level line in an upright rectangle: x1, y1, x2, y2.
+    #[cfg(test)]
+    pub fn level([x1, y1, x2, y2]: [f32; 4], text: &str, score: f32, source: Source) -> Self {
+        let at = Slanted {
+            cx: (x1 + x2) / 2.0,
+            cy: (y1 + y2) / 2.0,
+            width: x2 - x1,
+            height: y2 - y1,
+            angle: 0.0,
+        };
+        Self::even(at, text.into(), score, source)
+    }
+
     /// The line's words with their places: what stands between spaces.
     pub fn words(&self) -> Vec<Word> {
         let mut words: Vec<(String, [f32; 2])> = Vec::new();

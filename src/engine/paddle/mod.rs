@@ -8,7 +8,7 @@ mod compose;
 mod deskew;
 mod detect;
 mod layer;
-mod layout;
+pub(super) mod layout;
 mod line;
 mod look;
 pub(super) mod orientation;

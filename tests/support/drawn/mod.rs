@@ -5,6 +5,8 @@
 mod code;
 pub mod ideal;
 pub mod kinds;
+#[path = "../pictures.rs"]
+mod pictures;
 pub mod program;
 pub mod scan;
 pub mod score;

@@ -3,6 +3,7 @@
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, RgbImage};
 
+use super::pictures;
 use super::words::Seeded;
 
 /// One change of a page's pixels.
@@ -50,58 +51,22 @@ impl Scan {
 
     /// A PDF whose pages are these pictures.
     pub fn pdf(&self, pages: &[RgbImage]) -> Result<Vec<u8>, String> {
-        let mut objects = vec![b"<</Type/Catalog/Pages 2 0 R>>".to_vec(), Vec::new()];
-        let mut kids = String::new();
+        let mut out = Vec::with_capacity(pages.len());
         for page in pages {
             let (w, h) = page.dimensions();
-            let (pw, ph) = (w as f32 * 72.0 / self.dpi, h as f32 * 72.0 / self.dpi);
             let mut jpeg = Vec::new();
             JpegEncoder::new_with_quality(&mut jpeg, self.quality)
                 .encode(page.as_raw(), w, h, ExtendedColorType::Rgb8)
                 .map_err(|e| e.to_string())?;
-            let first = objects.len() + 1;
-            kids.push_str(&format!("{first} 0 R "));
-            objects.push(
-                format!(
-                    "<</Type/Page/Parent 2 0 R/MediaBox[0 0 {pw} {ph}]/Contents {} 0 R\
-                     /Resources<</XObject<</P {} 0 R>>>>>>",
-                    first + 1,
-                    first + 2
-                )
-                .into_bytes(),
-            );
-            let content = format!("{pw} 0 0 {ph} 0 0 cm /P Do");
-            objects.push(stream("", content.as_bytes()));
-            let attributes = format!(
-                "/Type/XObject/Subtype/Image/Width {w}/Height {h}/ColorSpace/DeviceRGB\
-                 /BitsPerComponent 8/Filter/DCTDecode"
-            );
-            objects.push(stream(&attributes, &jpeg));
+            out.push(pictures::Page {
+                points: [w, h].map(|v| v as f32 * 72.0 / self.dpi),
+                pixels: (w, h),
+                attributes: "/Filter/DCTDecode",
+                bytes: jpeg,
+            });
         }
-        objects[1] = format!("<</Type/Pages/Count {}/Kids[{kids}]>>", pages.len()).into_bytes();
-        let mut out = b"%PDF-1.4\n".to_vec();
-        let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
-        for (i, object) in objects.iter().enumerate() {
-            table.push_str(&format!("{:010} 00000 n \n", out.len()));
-            out.extend_from_slice(format!("{} 0 obj\n", i + 1).as_bytes());
-            out.extend_from_slice(object);
-            out.extend_from_slice(b"\nendobj\n");
-        }
-        let start = out.len();
-        let trailer = format!(
-            "{table}trailer\n<</Size {}/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n",
-            objects.len() + 1
-        );
-        out.extend_from_slice(trailer.as_bytes());
-        Ok(out)
+        Ok(pictures::pdf(&out))
     }
-}
-
-fn stream(attributes: &str, bytes: &[u8]) -> Vec<u8> {
-    let mut object = format!("<<{attributes}/Length {}>>\nstream\n", bytes.len()).into_bytes();
-    object.extend_from_slice(bytes);
-    object.extend_from_slice(b"\nendstream");
-    object
 }
 
 /// Turned about the middle by some degrees, bilinear; what comes in from outside is white.

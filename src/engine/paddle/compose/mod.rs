@@ -20,8 +20,8 @@ pub use self::markdown::paragraph as printed;
 
 use self::join::{Body, Content};
 use self::paragraph::Row;
-use self::piece::{Piece, Rect, around, height, middle, union};
-use super::layout::{Region, area, intersection};
+use self::piece::{Piece, Rect, around, height, middle};
+use super::layout::{Region, area, intersection, union};
 use super::line::Line;
 use crate::page::Role;
 use crate::page::words::Words;

@@ -1,6 +1,6 @@
 //! Words on a page with their place, and the geometry of upright rectangles. Pure.
 
-use super::super::layout::{area, intersection};
+use super::super::layout::{area, intersection, union};
 use super::super::line::{Line, Source};
 
 /// An upright rectangle: x1, y1, x2, y2 in pixels of the upright page image.
@@ -52,15 +52,6 @@ pub fn height(r: Rect) -> f32 {
 /// Height of the middle.
 pub fn middle(r: Rect) -> f32 {
     (r[1] + r[3]) / 2.0
-}
-
-pub fn union(a: Rect, b: Rect) -> Rect {
-    [
-        a[0].min(b[0]),
-        a[1].min(b[1]),
-        a[2].max(b[2]),
-        a[3].max(b[3]),
-    ]
 }
 
 /// Around all of them; empty where there are none.

@@ -1,16 +1,8 @@
 use super::super::line::Source;
-use super::super::pixels::Slanted;
 use super::*;
 
 pub fn line(x1: f32, y1: f32, x2: f32, y2: f32, text: &str) -> Line {
-    let at = Slanted {
-        cx: (x1 + x2) / 2.0,
-        cy: (y1 + y2) / 2.0,
-        width: x2 - x1,
-        height: y2 - y1,
-        angle: 0.0,
-    };
-    Line::even(at, text.into(), 0.9, Source::Image)
+    Line::level([x1, y1, x2, y2], text, 0.9, Source::Image)
 }
 
 pub fn region(label: &'static str, x1: f32, y1: f32, x2: f32, y2: f32) -> Region {

@@ -99,15 +99,7 @@ impl Page<'_> {
                 })
                 .collect();
             let found = recognise(&places)?;
-            let compared: Vec<(String, String)> = sample
-                .iter()
-                .zip(&places)
-                .map(|(&i, at)| {
-                    let text = found.iter().find(|l| is_same(&l.at, at));
-                    let text = text.map(|l| l.text.clone()).unwrap_or_default();
-                    (layer[i].line.text.clone(), text)
-                })
-                .collect();
+            let compared = compared(&layer, &sample, &places, &found);
             for (own, image) in &compared {
                 tracing::trace!("layer: {own:?}, image: {image:?}");
             }
@@ -188,15 +180,7 @@ impl Page<'_> {
         let sample = trust::sample(&layer, known);
         let places: Vec<Slanted> = sample.iter().map(|&i| layer[i].line.at).collect();
         let read = recognise(&places)?;
-        let compared: Vec<(String, String)> = sample
-            .iter()
-            .map(|&i| {
-                let own = &layer[i].line;
-                let text = read.iter().find(|l| is_same(&l.at, &own.at));
-                let text = text.map(|l| l.text.clone()).unwrap_or_default();
-                (own.text.clone(), text)
-            })
-            .collect();
+        let compared = compared(&layer, &sample, &places, &read);
         // What cannot be compared must stand where lines are detected.
         if trust::verdict(&layer, 1.0, &compared) != Verdict::Taken {
             return Ok(None);
@@ -305,6 +289,21 @@ impl Page<'_> {
         }
         most.saturating_sub(least) >= CONTRAST
     }
+}
+
+/// What lines of a layer say, and what was read at their places.
+fn compared(
+    layer: &[&Found],
+    sample: &[usize],
+    places: &[Slanted],
+    read: &[Line],
+) -> Vec<(String, String)> {
+    let pair = |(&i, at): (&usize, &Slanted)| {
+        let text = read.iter().find(|l| is_same(&l.at, at));
+        let text = text.map(|l| l.text.clone()).unwrap_or_default();
+        (layer[i].line.text.clone(), text)
+    };
+    sample.iter().zip(places).map(pair).collect()
 }
 
 /// Whether a line was read at this place; recognition may turn it there.

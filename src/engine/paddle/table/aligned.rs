@@ -6,9 +6,10 @@ use super::fill::Filled;
 use super::grid::{Cell, Grid, MOST};
 use super::grouping::{Grouping, loose, placed, ruled};
 use super::items::{Row, rows, settle, spread};
-use super::rows::{Rows, union};
+use super::rows::Rows;
 use super::ruling::Segment;
 use super::words::Piece;
+use crate::engine::paddle::layout::union;
 
 /// What else is known of a table.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::amount::together;
 use super::grid::{Cell, Grid};
 use super::rows::Rows;
-use super::words::{Piece, unspaced};
+use super::words::Piece;
+use crate::page::words::is_unspaced;
 
 /// A grid with the words of each of its cells.
 #[derive(Clone, Debug, PartialEq)]
@@ -214,7 +215,7 @@ fn append(out: &mut String, word: &str, fresh: bool) {
                 out.pop();
             }
         }
-        (Some(last), _) if unspaced(last) && unspaced(first) => {}
+        (Some(last), _) if is_unspaced(last) && is_unspaced(first) => {}
         _ if together(last_word, word) => {}
         _ => out.push(' '),
     }

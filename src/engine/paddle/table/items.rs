@@ -2,9 +2,10 @@
 
 use super::amount::{is_amount, is_year};
 use super::columns::Columns;
-use super::rows::{Phrase, Rows, union};
+use super::rows::{Phrase, Rows};
 use super::ruling::Segment;
 use super::words::Piece;
+use crate::engine::paddle::layout::union;
 
 /// What stands in one row of text.
 pub struct Row {

@@ -270,14 +270,7 @@ mod tests {
     const NAMES: &str = "<tr>\n</tr>\n<td></td>";
 
     fn line(x1: f32, y1: f32, x2: f32, y2: f32, text: &str) -> Line {
-        let at = Slanted {
-            cx: (x1 + x2) / 2.0,
-            cy: (y1 + y2) / 2.0,
-            width: x2 - x1,
-            height: y2 - y1,
-            angle: 0.0,
-        };
-        Line::even(at, text.into(), 1.0, Source::Image)
+        Line::level([x1, y1, x2, y2], text, 1.0, Source::Image)
     }
 
     fn white(width: u32, height: u32) -> Pixels<'static> {

@@ -2,6 +2,7 @@
 
 use super::amount;
 use super::words::Piece;
+use crate::engine::paddle::layout::union;
 
 /// Words that stand together in one row of text.
 #[derive(Clone, Debug, PartialEq)]
@@ -227,15 +228,6 @@ impl Phrase {
         self.words.extend_from_slice(words);
         self.at = union(self.at, at);
     }
-}
-
-pub fn union(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-    [
-        a[0].min(b[0]),
-        a[1].min(b[1]),
-        a[2].max(b[2]),
-        a[3].max(b[3]),
-    ]
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::f32::consts::FRAC_PI_2;
 use super::super::line::Line;
 use super::super::pixels::Slanted;
 use crate::page::Rotation;
+use crate::page::words::is_unspaced;
 
 /// A word in the table's frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,7 +128,7 @@ impl Frame {
             let mut before = ' ';
             for (c, &[from, to]) in line.text.chars().zip(&line.extents) {
                 let spaced = before.is_whitespace();
-                let begins = spaced || unspaced(c) || unspaced(before);
+                let begins = spaced || is_unspaced(c) || is_unspaced(before);
                 before = c;
                 match words.last_mut() {
                     _ if c.is_whitespace() => {}
@@ -160,11 +161,6 @@ impl Frame {
         }
         out
     }
-}
-
-/// Chinese and Japanese: characters and their punctuation.
-pub fn unspaced(c: char) -> bool {
-    matches!(c, '\u{3000}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}')
 }
 
 #[cfg(test)]
