@@ -316,6 +316,10 @@ fn a_killed_child_costs_a_retry_and_two_cost_the_document() {
     });
     let reason = std::fs::read_to_string(place.at("failed/twice.pdf.reason.json")).unwrap();
     assert!(reason.contains("died (signal 9), 2 times"), "{reason}");
+    // The line is written after the file: the reason is there before it is told.
+    wait("the failure is told", LIMIT, || {
+        place.log().contains("twice.pdf: failed, ")
+    });
     let log = place.log();
     let line = log.lines().find(|l| l.contains("twice.pdf: failed, "));
     let told = |what: &str| line.is_some_and(|l| l.contains(what));
