@@ -281,11 +281,11 @@ impl Reader for Paddle {
     }
 
     fn warm(&mut self) -> Result<(), ReadError> {
-        // A white letter page with a black bar: every model runs, recognition too.
-        let (width, height) = (1700u32, 2200u32);
+        // A small white page with a black bar: every model runs, recognition too.
+        let (width, height) = (850u32, 1100u32);
         let mut rgb = vec![255u8; (width * height * 3) as usize];
-        for row in rgb.chunks_exact_mut(width as usize * 3).skip(300).take(20) {
-            row[900..3000].fill(0);
+        for row in rgb.chunks_exact_mut(width as usize * 3).skip(150).take(20) {
+            row[450..1500].fill(0);
         }
         let image = PageImage {
             width,
