@@ -260,12 +260,15 @@ impl TextLayer {
 #[serde(default, deny_unknown_fields)]
 pub struct Paddle {
     pub text_layer: TextLayer,
+    /// Folder under `models/` with a formula model of the user's; empty: none.
+    pub formula: String,
 }
 
 impl Default for Paddle {
     fn default() -> Self {
         Self {
             text_layer: TextLayer::Auto,
+            formula: String::new(),
         }
     }
 }

@@ -1,7 +1,12 @@
 //! Model packs: a folder with `pack.toml` and the files that it names by sha256.
 //!
 //! The paddle engine's pack is fetched (`packaging/fetch-assets`); packs of the deepseek-ocr engine
-//! are written by `dropleaf model import` and carry their model's [`Geometry`].
+//! are written by `dropleaf model import` and carry their model's [`Geometry`]. A formula model's
+//! pack is written by its user: [`Formula`].
+
+mod formula;
+
+pub use formula::{Fit, Formula};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,6 +32,8 @@ pub const SCHEMA: u32 = 1;
 pub const MANIFEST: &str = "pack.toml";
 /// The engine of packs that carry a [`Geometry`].
 pub const DEEPSEEK_OCR: &str = "deepseek-ocr";
+/// What packs of a formula model, which carry a [`Formula`], name as their engine.
+pub const FORMULA: &str = "formula";
 
 /// `pack.toml` as it stands in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +50,9 @@ pub struct Manifest {
     /// Of packs of the engine [`DEEPSEEK_OCR`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deepseek: Option<Geometry>,
+    /// Of packs of a formula model ([`FORMULA`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub formula: Option<Formula>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -154,6 +164,8 @@ pub struct Pack {
     pub licence: String,
     /// There in every pack of the engine [`DEEPSEEK_OCR`].
     pub deepseek: Option<Geometry>,
+    /// There in every pack of a formula model ([`FORMULA`]).
+    pub formula: Option<Formula>,
     files: BTreeMap<String, PackFile>,
 }
 
@@ -165,12 +177,14 @@ const MOST_TILES: usize = 64;
 
 const FETCH: &str = "run packaging/fetch-assets";
 const IMPORT: &str = "import the checkpoint again: dropleaf model import DIR --force";
+/// What to do about a formula model's pack that is not as it should be.
+pub const COMPLETE: &str = "complete the pack as the README says under \"With a formula model\", or set paddle.formula = \"\"";
 
 fn hint(engine: &str) -> &'static str {
-    if engine == DEEPSEEK_OCR {
-        IMPORT
-    } else {
-        FETCH
+    match engine {
+        DEEPSEEK_OCR => IMPORT,
+        FORMULA => COMPLETE,
+        _ => FETCH,
     }
 }
 
@@ -179,10 +193,14 @@ impl Pack {
     pub fn open(folder: &Path, engine: &str) -> Result<Self, PackError> {
         let pack = Self::read(folder, hint(engine))?;
         if pack.engine != engine {
+            let setting = match engine {
+                FORMULA => "paddle.formula",
+                _ => "engine.model",
+            };
             return Err(PackError {
                 what: format!("model pack {}", folder.join(MANIFEST).display()),
                 why: format!("it is for the engine \"{}\", not \"{engine}\"", pack.engine),
-                hint: "set engine.model to another folder of models/".into(),
+                hint: format!("set {setting} to another folder of models/"),
             });
         }
         Ok(pack)
@@ -218,6 +236,12 @@ impl Pack {
         if let Some(fault) = manifest.deepseek.as_ref().and_then(Geometry::fault) {
             return Err(fail(fault.into(), hint));
         }
+        if manifest.engine == FORMULA && manifest.formula.is_none() {
+            return Err(fail("the table [formula] is missing".into(), hint));
+        }
+        if let Some(fault) = manifest.formula.as_ref().and_then(Formula::fault) {
+            return Err(fail(fault, hint));
+        }
         for f in manifest.files.values() {
             if f.file.contains(['/', '\\']) || f.file.starts_with('.') {
                 return Err(fail(
@@ -235,6 +259,7 @@ impl Pack {
             engine: manifest.engine,
             licence: manifest.licence,
             deepseek: manifest.deepseek,
+            formula: manifest.formula,
             files: manifest.files,
         })
     }
@@ -268,10 +293,12 @@ impl Pack {
     }
 
     fn repair(&self) -> String {
-        if self.engine == DEEPSEEK_OCR {
-            IMPORT.into()
-        } else {
-            format!("{FETCH} --verify")
+        match &*self.engine {
+            DEEPSEEK_OCR => IMPORT.into(),
+            FORMULA => {
+                "copy the file anew, or write its own sha256 (sha256sum FILE) into pack.toml".into()
+            }
+            _ => format!("{FETCH} --verify"),
         }
     }
 
@@ -361,6 +388,7 @@ mod tests {
                 licence: "MIT".into(),
                 files: BTreeMap::new(),
                 deepseek,
+                formula: None,
             };
             std::fs::write(
                 dir.path().join(MANIFEST),

@@ -4,7 +4,7 @@ use super::{AgentError, Installation, start};
 use crate::config::Config;
 use crate::engine::EngineError;
 use crate::engine::resident::Resident;
-use crate::pack::Pack;
+use crate::pack::{FORMULA, Pack};
 
 /// One thing that was looked at.
 pub struct Found {
@@ -67,13 +67,19 @@ pub fn check(config: &Config, installation: &Installation, quick: bool) -> Vec<F
         .then_some(())
         .ok_or_else(|| start::no_pdfium(installation));
     let mut whole = add(format!("pdfium {}", installation.pdfium.display()), pdfium);
-    let folder = installation.models.join(config.engine.pack());
-    let pack = Pack::open(&folder, &config.engine.name);
-    let verified = pack.and_then(|pack| if quick { Ok(()) } else { pack.verify() });
-    whole &= add(
-        format!("model pack {}", folder.display()),
-        verified.map_err(|e| EngineError::from(e).into()),
-    );
+    let mut packs = vec![(config.engine.pack(), &*config.engine.name)];
+    if config.engine.name == "paddle" && !config.paddle.formula.is_empty() {
+        packs.push((&config.paddle.formula, FORMULA));
+    }
+    for (name, engine) in packs {
+        let folder = installation.models.join(name);
+        let pack = Pack::open(&folder, engine);
+        let verified = pack.and_then(|pack| if quick { Ok(()) } else { pack.verify() });
+        whole &= add(
+            format!("model pack {}", folder.display()),
+            verified.map_err(|e| EngineError::from(e).into()),
+        );
+    }
     if !quick && whole {
         let (installation, config) = (installation.clone(), config.clone());
         let started = Resident::start(move || start::load(&installation, &config));

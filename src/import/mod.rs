@@ -157,6 +157,7 @@ pub fn import(
             .unwrap_or_else(|| NO_LICENCE.into()),
         files: Default::default(),
         deepseek: Some(geometry),
+        formula: None,
     })?;
     Ok(Imported {
         name,

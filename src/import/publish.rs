@@ -239,6 +239,7 @@ mod tests {
             licence: "MIT".into(),
             files: BTreeMap::new(),
             deepseek: None,
+            formula: None,
         }
     }
 

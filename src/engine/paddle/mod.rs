@@ -1,5 +1,5 @@
 //! The embedded default engine: PP-OCR detection and recognition, page orientation,
-//! PP-DocLayoutV3 with its reading order, and tables.
+//! PP-DocLayoutV3 with its reading order, and tables; a formula model of the user's own beside them.
 //!
 //! A page is turned upright, its regions and lines are found on small copies, the lines are cut
 //! from the page image itself and read in batches of similar width, and put into the regions.
@@ -7,6 +7,7 @@
 mod compose;
 mod deskew;
 mod detect;
+mod formula;
 mod layer;
 pub(super) mod layout;
 mod line;
@@ -24,6 +25,7 @@ use std::time::Instant;
 use crossbeam_channel::Receiver;
 use sha2::{Digest, Sha256};
 
+use self::formula::Model as Formulas;
 use self::look::Seen;
 use self::pixels::Pixels;
 use self::recognise::{Alphabet, Recognise};
@@ -33,7 +35,7 @@ use super::session::{Graph, Place, RunError, Runtime};
 use super::{EngineError, Identity, ReadError, ReadTask, Reader};
 use crate::config::{Config, Device, TextLayer};
 use crate::durable;
-use crate::pack::Pack;
+use crate::pack::{FORMULA, Pack};
 use crate::page::{
     Block, ImageWish, PageBox, PageChars, PageImage, PageText, Reading, Rotation, TextSource,
 };
@@ -63,21 +65,28 @@ pub struct Paddle {
     detect: detect::Detect,
     recognise: Recognise,
     tables: Tables,
+    /// The user's own model, where there is one.
+    formulas: Option<Formulas>,
     text_layer: TextLayer,
     /// The characters that recognition reads.
     known: layer::Known,
 }
 
 impl Paddle {
-    /// Loads the pack in `models` that the settings name, with the library in `lib`.
+    /// Loads the packs in `models` that the settings name, with the library in `lib`.
     pub fn load(lib: &Path, models: &Path, config: &Config) -> Result<Self, EngineError> {
         let (engine, text_layer) = (&config.engine, config.paddle.text_layer);
-        let folder = models.join(engine.pack());
-        let pack = Pack::open(&folder, "paddle")?;
+        let packs = Packs {
+            own: Pack::open(&models.join(engine.pack()), "paddle")?,
+            formula: match &*config.paddle.formula {
+                "" => None,
+                name => Some(Pack::open(&models.join(name), FORMULA)?),
+            },
+        };
         let runtime = Runtime::load(lib, engine.device, engine.threads)?;
         if runtime.has_cuda() {
             let tried =
-                Self::build(&runtime, &pack, Place::Cuda, text_layer).and_then(|mut paddle| {
+                Self::build(&runtime, &packs, Place::Cuda, text_layer).and_then(|mut paddle| {
                     // Only a real run shows that the device works.
                     paddle.warm().map_err(|e| EngineError::Machine {
                         what: "CUDA".into(),
@@ -91,22 +100,26 @@ impl Paddle {
                 Err(e) => tracing::warn!("CUDA cannot be used, reading on the CPU: {e}"),
             }
         }
-        Self::build(&runtime, &pack, Place::Cpu, text_layer)
+        Self::build(&runtime, &packs, Place::Cpu, text_layer)
     }
 
     /// Loads the default pack in `models` on the CPU, whatever else `runtime` is used for. All text
-    /// is read from the image.
+    /// is read from the image, formulas as text.
     pub fn on_cpu(runtime: &Runtime, models: &Path) -> Result<Self, EngineError> {
-        let pack = Pack::open(&models.join("paddle"), "paddle")?;
-        Self::build(runtime, &pack, Place::Cpu, TextLayer::Never)
+        let packs = Packs {
+            own: Pack::open(&models.join("paddle"), "paddle")?,
+            formula: None,
+        };
+        Self::build(runtime, &packs, Place::Cpu, TextLayer::Never)
     }
 
     fn build(
         runtime: &Runtime,
-        pack: &Pack,
+        packs: &Packs,
         place: Place,
         text_layer: TextLayer,
     ) -> Result<Self, EngineError> {
+        let pack = &packs.own;
         let graph = |role: &str, outputs: &[&str]| -> Result<Box<dyn Graph>, EngineError> {
             Ok(Box::new(runtime.session(
                 &pack.file(role)?,
@@ -132,10 +145,15 @@ impl Paddle {
             graphs.push(Box::new(session));
         }
         let characters = dictionary(characters, &recognition)?;
-        let settings = format!(
+        let mut settings = format!(
             "paddle {REVISION} dpi {DPI} pixels {MAX_PIXELS} detect {DETECT_DPI} {DETECT_LONGEST} text layer {}",
             text_layer.name()
         );
+        let mut formulas = None;
+        if let Some(pack) = &packs.formula {
+            settings.push_str(&format!(" formula {} {:?}", pack.digest(), pack.formula));
+            formulas = Some(Formulas::load(runtime, pack, place)?);
+        }
         Ok(Self {
             identity: Identity {
                 engine: "paddle".into(),
@@ -148,6 +166,7 @@ impl Paddle {
             detect: detect::Detect::new(graph("detection", &[])?, DETECT_DPI, DETECT_LONGEST),
             recognise: Recognise::new(graphs, Alphabet::new(&characters)),
             tables: Self::tables(runtime, pack)?,
+            formulas,
             text_layer,
             known: layer::Known::new(&characters),
         })
@@ -197,9 +216,16 @@ impl Paddle {
             text,
         } = self.look(Pixels::from(image), dpi, chars, &mut laps)?;
         let (width, height) = (page.width as f32, page.height as f32);
-        let tables = self.tables.of_regions(&page, &regions, &lines)?;
+        let mut rebuilt = self.tables.of_regions(&page, &regions, &lines)?;
         laps.lap("tables");
-        let blocks = compose::compose(&regions, &lines, &tables, width, height)
+        if let Some(formulas) = &mut self.formulas {
+            let read = formulas.of_regions(&page, &regions, dpi)?;
+            for (rebuilt, formula) in rebuilt.iter_mut().zip(read) {
+                *rebuilt = rebuilt.take().or(formula);
+            }
+            laps.lap("formulas");
+        }
+        let blocks = compose::compose(&regions, &lines, &rebuilt, width, height)
             .into_iter()
             .map(|placed| Block {
                 label: placed.label.into(),
@@ -225,6 +251,13 @@ impl Paddle {
         reading.text = Some(text);
         Ok(reading)
     }
+}
+
+/// What the engine is loaded from.
+struct Packs {
+    own: Pack,
+    /// Of a formula model.
+    formula: Option<Pack>,
 }
 
 /// A model's dictionary, which stands in its metadata.

@@ -86,6 +86,12 @@ impl OrtGraph {
         }
     }
 
+    /// The names of the model's inputs.
+    pub fn inputs(&self) -> Vec<String> {
+        let names = self.session.inputs().iter().map(|i| i.name().to_owned());
+        names.collect()
+    }
+
     /// The model's outputs whose names begin with `prefix`.
     pub fn named(&self, prefix: &str) -> Vec<String> {
         let names = self.session.outputs().iter().map(|o| o.name());
