@@ -115,6 +115,7 @@ impl OpenBook {
             label: placed.label.into(),
             boxes: vec![placed.at],
             content: content(placed),
+            heading: None,
         });
         Some(Reading::of_blocks(blocks.collect(), Rotation::None, 0.0))
     }

@@ -58,6 +58,7 @@ mod tests {
             label: "image".into(),
             boxes: vec![PageBox::from_fractions(0.6, 0.1, 0.9, 0.9), PageBox::FULL],
             content: String::new(),
+            heading: None,
         };
         let reading = Reading::of_blocks(vec![block], Rotation::None, 0.0);
         let crops = crops(&reading, 2, &image, 75).unwrap();

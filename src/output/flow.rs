@@ -61,6 +61,7 @@ mod tests {
             label: label.into(),
             boxes: vec![PageBox::FULL],
             content: content.into(),
+            heading: None,
         };
         Reading::of_blocks(blocks.iter().map(block).collect(), Rotation::None, 0.0)
     }

@@ -112,6 +112,7 @@ mod tests {
             label: label.into(),
             boxes: vec![PageBox::FULL; boxes],
             content: content.into(),
+            heading: None,
         }
     }
 

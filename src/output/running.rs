@@ -258,6 +258,7 @@ mod tests {
             label: label.into(),
             boxes: vec![PageBox::from_fractions(0.1, y, 0.9, y + 0.02)],
             content: content.into(),
+            heading: None,
         }
     }
 

@@ -364,6 +364,7 @@ mod tests {
             label: "text".into(),
             boxes: vec![PageBox::FULL],
             content: format!("job {job}"),
+            heading: None,
         };
         let first = Reading::of_blocks(vec![block], Rotation::None, 0.1);
         let settings = config::Output::default();
@@ -513,6 +514,7 @@ mod tests {
             } else {
                 String::new()
             },
+            heading: None,
         };
         let blocks = vec![
             block("image", &[2, 0]),

@@ -38,6 +38,7 @@ mod tests {
             label: (*label).into(),
             boxes: vec![PageBox::FULL],
             content: (*content).into(),
+            heading: None,
         });
         let mut reading = Reading::of_blocks(blocks.collect(), Rotation::None, 0.0);
         promote(&mut reading);

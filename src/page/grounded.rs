@@ -289,7 +289,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read_again(label in "[a-z_]{1,12}", content in "[^\\n]{0,40}", x in 0u16..999, y in 0u16..999) {
             let content = content.trim().to_owned();
-            let block = Block { label: label.clone(), boxes: vec![PageBox { x1: x, y1: y, x2: 999, y2: 999 }], content: content.clone() };
+            let block = Block { label: label.clone(), boxes: vec![PageBox { x1: x, y1: y, x2: 999, y2: 999 }], content: content.clone(), heading: None, };
             let parsed = parse_grounded(&write_grounded(&[block.clone(), block]));
             prop_assert_eq!(parsed.len(), 2);
             prop_assert_eq!(&parsed[1].mark.as_ref().expect("mark").0, &label);

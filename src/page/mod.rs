@@ -15,7 +15,9 @@ pub use grounded::{
     GroundedBlock, SEPARATOR, parse_grounded, unfinished_mark, write_block, write_grounded,
 };
 pub use overlay::{LayoutBox, LayoutPage};
-pub use reading::{Block, PageStatus, PageText, Reading, Role, Rotation, TextSource, Tried};
+pub use reading::{
+    Block, Heading, PageStatus, PageText, Reading, Role, Rotation, TextSource, Tried,
+};
 
 use serde::{Deserialize, Serialize};
 

@@ -130,6 +130,16 @@ impl Role {
     }
 }
 
+/// What tells the level of a heading beside its words.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Heading {
+    /// The em of its letters, in points.
+    pub size: f32,
+    /// How deep its number goes, from 1: that of "2" is 1, that of "2.1" is 2.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub depth: Option<u8>,
+}
+
 /// One region of a page and what stands in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Block {
@@ -139,6 +149,9 @@ pub struct Block {
     pub boxes: Vec<PageBox>,
     /// Markdown of the block's content without its marks; empty for a figure.
     pub content: String,
+    /// Of a heading that is no title, where the engine knows it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub heading: Option<Heading>,
 }
 
 impl Block {

@@ -12,8 +12,9 @@ use super::{Halt, Work};
 use crate::document::{Child, DocumentError};
 use crate::durable::FileError;
 use crate::output::flow;
+use crate::output::levels::{self, Levels};
 use crate::output::report::{self, Counts};
-use crate::output::running::{Heads, Survey};
+use crate::output::running::{self, Heads};
 use crate::output::stage::Stage;
 use crate::output::title;
 use crate::page::{PageStatus, Reading};
@@ -43,7 +44,7 @@ impl Work<'_> {
         let opened = self.opened;
         let mut fault: Option<DocumentError> = None;
         let mut first = None;
-        let heads = self.heads()?;
+        let whole = self.whole()?;
         // Where nothing stands between pages, paragraphs go on over them in the Markdown.
         let joined = self.book.is_none() && self.config.output.page_separator.is_empty();
         let mut ahead: Option<Reading> = None;
@@ -51,14 +52,14 @@ impl Work<'_> {
         for page in 0..self.reached.pages {
             let reading = match ahead.take() {
                 Some(reading) => reading,
-                None => self.labelled(child, page, &heads).await?,
+                None => self.labelled(child, page, &whole).await?,
             };
             if reading.status == PageStatus::Failed && first.is_none() {
                 first.clone_from(&reading.reason);
             }
             let mut shown = shortened.take();
             if joined && page + 1 < self.reached.pages {
-                let next = self.labelled(child, page + 1, &heads).await?;
+                let next = self.labelled(child, page + 1, &whole).await?;
                 let (mut whole, mut rest) =
                     (shown.unwrap_or_else(|| reading.clone()), next.clone());
                 shortened = flow::carry(&mut whole, &mut rest).then_some(rest);
@@ -101,18 +102,31 @@ impl Work<'_> {
         Ok((counts, note))
     }
 
-    /// The running heads and feet of a document. A book's pages have none but those it is typeset
-    /// with.
-    fn heads(&self) -> Result<Heads, Halt> {
-        let mut survey = Survey::default();
-        if self.book.is_none() {
-            for page in 0..self.reached.pages {
-                let reading = block_in_place(|| self.kept(Leaf::Page(page)))?;
-                survey.add(page, &reading);
-                self.ctx.beat();
-            }
+    /// What the document's pages tell together. A book's have no heads but those it is typeset with,
+    /// and its headings are its own.
+    fn whole(&self) -> Result<Whole, Halt> {
+        let (mut running, mut headings) = (running::Survey::default(), levels::Survey::default());
+        let pages = if self.book.is_none() {
+            self.reached.pages
+        } else {
+            0
+        };
+        for page in 0..pages {
+            let reading = block_in_place(|| self.kept(Leaf::Page(page)))?;
+            running.add(page, &reading);
+            self.ctx.beat();
         }
-        Ok(survey.finish())
+        let heads = running.finish();
+        for page in 0..pages {
+            let mut reading = block_in_place(|| self.kept(Leaf::Page(page)))?;
+            heads.label(page, &mut reading);
+            headings.add(&reading);
+            self.ctx.beat();
+        }
+        Ok(Whole {
+            heads,
+            levels: headings.finish(),
+        })
     }
 
     /// A page's reading in the light of the whole document.
@@ -120,15 +134,22 @@ impl Work<'_> {
         &mut self,
         child: &mut Child,
         page: u32,
-        heads: &Heads,
+        whole: &Whole,
     ) -> Result<Reading, Halt> {
         let mut reading = self.reading(child, page).await?;
-        heads.label(page, &mut reading);
+        whole.heads.label(page, &mut reading);
+        whole.levels.set(&mut reading);
         if page == 0 && self.book.is_none() {
             title::promote(&mut reading);
         }
         Ok(reading)
     }
+}
+
+/// What only all pages of a document show.
+struct Whole {
+    heads: Heads,
+    levels: Levels,
 }
 
 /// Brings the layout PDF from the child into the staged folder, a piece at a time. A fault of the

@@ -255,6 +255,7 @@ fn paragraphs(chars: &PageChars) -> Vec<Block> {
             label: "text".into(),
             boxes: vec![PageBox::from_fractions(x1, y1, x2, y2)],
             content,
+            heading: None,
         })
         .collect()
 }
@@ -288,6 +289,7 @@ mod tests {
             label: "text".into(),
             boxes: vec![PageBox::FULL],
             content: content.into(),
+            heading: None,
         }
     }
 

@@ -113,6 +113,7 @@ fn to_block(block: GroundedBlock, lines: bool) -> Option<Block> {
         label,
         boxes: placed,
         content,
+        heading: None,
     })
 }
 

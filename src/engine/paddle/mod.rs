@@ -37,7 +37,8 @@ use crate::config::{Config, Device, TextLayer};
 use crate::durable;
 use crate::pack::{FORMULA, Pack};
 use crate::page::{
-    Block, ImageWish, PageBox, PageChars, PageImage, PageText, Reading, Rotation, TextSource,
+    Block, Heading, ImageWish, PageBox, PageChars, PageImage, PageText, Reading, Rotation,
+    TextSource,
 };
 
 /// Pixels per inch of page images: small print (6 points) still has 17 rows.
@@ -49,6 +50,8 @@ const DETECT_DPI: f32 = 144.0;
 const DETECT_LONGEST: u32 = 2400;
 /// Recognition sessions side by side at most; each holds its own copy of 21 MB of weights.
 const MAX_RECOGNISERS: usize = 8;
+/// Points of an inch.
+const POINTS: f32 = 72.0;
 /// Changes whenever the same page would be read otherwise.
 const REVISION: u32 = 4;
 
@@ -238,6 +241,10 @@ impl Paddle {
                     })
                     .collect(),
                 content: placed.content,
+                heading: placed.heading.map(|heading| Heading {
+                    size: heading.size / dpi * POINTS,
+                    ..heading
+                }),
             })
             .collect();
         tracing::trace!(

@@ -3,8 +3,8 @@
 use super::super::line::Source;
 use super::piece::{Piece, across, median, middle};
 use super::{Draft, furniture, has_text, order, paragraph};
-use crate::page::Role;
 use crate::page::words::{self, is_unspaced};
+use crate::page::{Heading, Role};
 
 /// Gives headings their levels (1 to 6); what is no heading becomes text. `page`: its height,
 /// pixels.
@@ -60,18 +60,24 @@ pub fn levels(drafts: &mut Vec<Draft>, page: f32) {
         .filter_map(|i| depth(&first_text(&drafts[i])).map(|d| (d, sizes[i])))
         .collect();
     let largest = others().map(|i| sizes[i]).fold(0.0, f32::max);
-    let found: Vec<(usize, usize)> = others()
+    let found: Vec<(usize, usize, Heading)> = others()
         .map(|i| {
-            let level = match depth(&first_text(&drafts[i])) {
+            let depth = depth(&first_text(&drafts[i]));
+            let level = match depth {
                 Some(depth) => depth,
                 None if numbered.is_empty() => by_size(sizes[i], largest),
                 None => like_numbered(sizes[i], &numbered),
             };
-            (i, (level + 1).min(6))
+            let heading = Heading {
+                size: sizes[i],
+                depth: depth.and_then(|d| u8::try_from(d).ok()),
+            };
+            (i, (level + 1).min(6), heading)
         })
         .collect();
-    for (i, level) in found {
+    for (i, level, heading) in found {
         drafts[i].level = level;
+        drafts[i].heading = Some(heading);
     }
     if let Some(title) = title {
         drafts[title].level = 1;

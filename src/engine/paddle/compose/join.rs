@@ -3,14 +3,16 @@
 use super::markdown;
 use super::paragraph::Paragraph;
 use super::piece::{Rect, around, height, middle, width};
-use crate::page::Role;
 use crate::page::words::{self, Words};
+use crate::page::{Heading, Role};
 
 /// A block whose content is not yet one text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Body {
     pub label: &'static str,
     pub boxes: Vec<Rect>,
+    /// Of a heading that is no title; its size is in pixels.
+    pub heading: Option<Heading>,
     pub content: Content,
 }
 
@@ -217,6 +219,7 @@ mod tests {
         Body {
             label,
             boxes: vec![at],
+            heading: None,
             content: Content::Running(texts.iter().map(paragraph).collect()),
         }
     }
@@ -251,6 +254,7 @@ mod tests {
         let code = || Body {
             label: "algorithm",
             boxes: vec![RIGHT],
+            heading: None,
             content: Content::Ready("```\na\n```".into()),
         };
         let text = || body("text", LEFT, &["open to all and ef-"]);
@@ -317,6 +321,7 @@ mod tests {
         let heading = Body {
             label: "paragraph_title",
             boxes: vec![LEFT],
+            heading: None,
             content: Content::Ready("## H".into()),
         };
         assert_eq!(

@@ -23,8 +23,8 @@ use self::paragraph::Row;
 use self::piece::{Piece, Rect, around, height, middle};
 use super::layout::{Region, area, intersection, union};
 use super::line::Line;
-use crate::page::Role;
 use crate::page::words::Words;
+use crate::page::{Heading, Role};
 
 /// A block of the upright page.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +34,8 @@ pub struct Placed {
     pub boxes: Vec<[f32; 4]>,
     /// Markdown.
     pub content: String,
+    /// Of a heading that is no title; its size is in pixels.
+    pub heading: Option<Heading>,
 }
 
 /// A block before its text is put together.
@@ -48,6 +50,7 @@ struct Draft {
     number: Option<String>,
     /// Of a heading: 1 to 6.
     level: usize,
+    heading: Option<Heading>,
 }
 
 impl Draft {
@@ -59,6 +62,7 @@ impl Draft {
             rebuilt: None,
             number: None,
             level: 1,
+            heading: None,
         }
     }
 
@@ -150,6 +154,7 @@ pub fn compose(
         .map(|body| Placed {
             label: body.label,
             boxes: body.boxes.iter().map(|&r| fraction(r)).collect(),
+            heading: body.heading,
             content: body.markdown(),
         })
         .collect()
@@ -248,6 +253,7 @@ fn body(draft: Draft, words: &Words) -> Body {
     let ready = |content: String| Body {
         label: draft.label,
         boxes: vec![draft.at],
+        heading: draft.heading,
         content: Content::Ready(content),
     };
     if is_figure(draft.label) {
@@ -263,6 +269,7 @@ fn body(draft: Draft, words: &Words) -> Body {
     let running = |starts: &[bool]| Body {
         label: draft.label,
         boxes: vec![draft.at],
+        heading: draft.heading,
         content: Content::Running(paragraph::paragraphs(&rows, starts, words)),
     };
     match Role::of(draft.label) {
