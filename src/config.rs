@@ -328,6 +328,10 @@ pub struct DeepSeek {
     pub step_tokens: usize,
     /// Decoding steps on CUDA are recorded once and repeated (CUDA graphs).
     pub cuda_graphs: bool,
+    /// For measurements, and no setting of the file: every page takes so many tokens, which are
+    /// not the model's own.
+    #[serde(skip)]
+    pub forced_tokens: Option<usize>,
 }
 
 impl Default for DeepSeek {
@@ -341,6 +345,7 @@ impl Default for DeepSeek {
             sequences: 64,
             step_tokens: 0,
             cuda_graphs: true,
+            forced_tokens: None,
         }
     }
 }

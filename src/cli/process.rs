@@ -16,11 +16,16 @@ pub struct Arguments {
     out: PathBuf,
     #[command(flatten)]
     overrides: Overrides,
+    /// For measurements with the engine deepseek-ocr: every page takes N tokens, made up and not the
+    /// model's own
+    #[arg(long, value_name = "N", hide = true, value_parser = clap::value_parser!(u32).range(1..=7000))]
+    forced_tokens: Option<u32>,
 }
 
 pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     let (mut config, _) = super::load(file)?;
     a.overrides.apply(&mut config);
+    config.deepseek.forced_tokens = a.forced_tokens.map(|n| n as usize);
     config.validate().map_err(Failure::config)?;
     let installation = super::installation(&config);
     let _logs = logs::start(&config.log, None).map_err(|message| Failure {

@@ -5,6 +5,7 @@
 
 mod arena;
 mod cuda;
+mod locked;
 mod replay;
 mod run;
 mod tensor;
@@ -18,6 +19,7 @@ use ort::session::builder::GraphOptimizationLevel;
 
 use self::cuda::Cuda;
 pub use self::cuda::Memory;
+pub use self::locked::Locked;
 pub use self::run::{Assigned, OrtGraph};
 pub use self::tensor::{Data, ElementType, Graph, Resident, RunError, View};
 

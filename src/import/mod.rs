@@ -14,6 +14,7 @@ mod attention;
 pub mod checkpoint;
 mod clip;
 pub mod config;
+mod convolution;
 pub mod decoder;
 pub mod error;
 mod experts;

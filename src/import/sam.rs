@@ -6,6 +6,7 @@
 
 use super::checkpoint::Measured;
 use super::config::Sam;
+use super::convolution::Maps;
 use super::error::ImportError;
 use super::graph::{DType, Graph, Value};
 use super::nodes::{Norm, Size};
@@ -29,7 +30,7 @@ pub struct Inputs {
     pub relative: Value,
 }
 
-/// The tower: `[views, channels, grid / 4, grid / 4]`, in 32 bits.
+/// The tower: `[views, (grid / 4)^2, channels]`, in 32 bits.
 pub fn tower(
     g: &mut Graph,
     plan: &mut Plan,
@@ -51,8 +52,12 @@ pub fn tower(
     let positions = g.reshape(inputs.positions, &[-1, sam.width as i64]);
     let embedded = g.add(patches, positions);
     let tokens = tower.blocks(g, plan, Stream::new(embedded), inputs.relative)?;
-    let features = g.within("neck", |g| tower.neck(g, plan, tokens))?;
-    g.within("net", |g| tower.downsampled(g, plan, features))
+    let maps = Maps {
+        views: tower.views,
+        side: grid,
+    };
+    let features = g.within("neck", |g| tower.neck(g, plan, maps, tokens))?;
+    g.within("net", |g| tower.downsampled(g, plan, maps, features))
 }
 
 struct Tower<'a> {
@@ -219,47 +224,35 @@ impl Tower<'_> {
         (windows, square)
     }
 
-    /// Two convolutions, each normalised over its channels: `[views, channels, grid, grid]`.
-    fn neck(&self, g: &mut Graph, plan: &mut Plan, tokens: Value) -> Result<Value, ImportError> {
+    /// Two convolutions, each normalised over its channels: `[views, grid * grid, channels]`.
+    fn neck(
+        &self,
+        g: &mut Graph,
+        plan: &mut Plan,
+        maps: Maps,
+        tokens: Value,
+    ) -> Result<Value, ImportError> {
         let (width, neck) = (self.sam.width, self.measured.sam_neck);
         let name = |part: u32| format!("model.sam_model.neck.{part}");
         let x = g.product_in_32_bits(plan, tokens, &name(0), &[neck, width, 1, 1])?;
         let x = g.layer_norm(plan, x, &norm(&name(1), neck))?;
-        let shape = [Size::Is(0), self.grid, self.grid, Size::Is(neck as i64)];
-        let shape = g.sizes(&shape);
-        let x = g.reshape_to(x, shape);
-        let x = g.transpose(x, &[0, 3, 1, 2]);
-        let x = self.convolution(g, plan, x, &name(2), [neck, neck], 1)?;
-        let x = g.transpose(x, &[0, 2, 3, 1]);
-        let x = g.layer_norm(plan, x, &norm(&name(3), neck))?;
-        Ok(g.transpose(x, &[0, 3, 1, 2]))
+        let (x, _) = maps.convolution(g, plan, x, &name(2), [neck, neck], 1)?;
+        g.layer_norm(plan, x, &norm(&name(3), neck))
     }
 
-    fn downsampled(&self, g: &mut Graph, plan: &mut Plan, x: Value) -> Result<Value, ImportError> {
-        let [middle, last] = self.sam.downsample;
-        let channels = [self.measured.sam_neck, middle];
-        let x = self.convolution(g, plan, x, "model.sam_model.net_2", channels, 2)?;
-        self.convolution(g, plan, x, "model.sam_model.net_3", [middle, last], 2)
-    }
-
-    /// A convolution of 3 x 3 with a border of 1, without bias, in 32 bits.
-    fn convolution(
+    /// `[views, (grid / 4)^2, channels]`.
+    fn downsampled(
         &self,
         g: &mut Graph,
         plan: &mut Plan,
+        maps: Maps,
         x: Value,
-        name: &str,
-        [inputs, outputs]: [u64; 2],
-        stride: i64,
     ) -> Result<Value, ImportError> {
-        let shape = [outputs, inputs, 3, 3];
-        let weight = plan.tensor(&format!("{name}.weight"), &shape)?;
-        let weight = g.weight_as(&weight, DType::F32);
-        Ok(g.node("Conv", &[x, weight])
-            .ints("kernel_shape", &[3, 3])
-            .ints("pads", &[1, 1, 1, 1])
-            .ints("strides", &[stride, stride])
-            .one())
+        let [middle, last] = self.sam.downsample;
+        let channels = [self.measured.sam_neck, middle];
+        let (x, maps) = maps.convolution(g, plan, x, "model.sam_model.net_2", channels, 2)?;
+        let (x, _) = maps.convolution(g, plan, x, "model.sam_model.net_3", [middle, last], 2)?;
+        Ok(x)
     }
 }
 

@@ -15,6 +15,7 @@ use super::config::Config;
 use super::decoder::Form;
 use super::error::ImportError;
 use super::graph::{DType, Dim, Graph};
+use super::nodes::Size;
 use super::plan::Plan;
 use super::relative::Kernel;
 use super::sam;
@@ -85,14 +86,12 @@ fn towers(
         sam::tower(g, plan, sam, measured, kernel, &inputs)
     })?;
     let channels = sam.downsample[1];
-    let flat = g.reshape(features, &[0, channels as i64, -1]);
-    let flat = g.transpose(flat, &[0, 2, 1]);
     let tokens = g.within("clip", |g| {
-        clip::tower(g, plan, clip, measured, flat, clip_positions)
+        clip::tower(g, plan, clip, measured, features, clip_positions)
     })?;
     let projected = g.within("projector", |g| {
         let without_class = g.slice(tokens, 1, 1, i64::MAX);
-        let both = g.concat(&[without_class, flat], 2);
+        let both = g.concat(&[without_class, features], 2);
         let (inputs, outputs) = (config.projector_input, config.language.hidden);
         let name = "model.projector.layers";
         let product = g.product_in_32_bits(plan, both, name, &[outputs, inputs])?;
@@ -101,13 +100,18 @@ fn towers(
         Ok::<_, ImportError>(g.rounded(projected))
     })?;
 
-    let map = [
+    let side = g.dimension(views, 1);
+    let side = g.over(Size::Of(side), 4 * measured.sam_patch as i64);
+    let shape = g.sizes(&[Size::Is(0), side, side, Size::Is(channels as i64)]);
+    let map = g.reshape_to(features, shape);
+    let map = g.transpose(map, &[0, 3, 1, 2]);
+    let shape = [
         free("views"),
         Dim::Fixed(channels),
         free("sam_side"),
         free("sam_side"),
     ];
-    g.output("sam", features, DType::F32, &map);
+    g.output("sam", map, DType::F32, &shape);
     let shape = [free("views"), free("clip_tokens"), Dim::Fixed(clip.width)];
     g.output("clip", tokens, DType::F32, &shape);
     let shape = [

@@ -49,7 +49,7 @@ impl Numbers {
 }
 
 /// Settings under which nothing but the number of tokens ends a sequence.
-fn endless(tokens: usize) -> Settings {
+pub(super) fn endless(tokens: usize) -> Settings {
     Settings {
         max_tokens: tokens,
         rule: None,
@@ -224,10 +224,7 @@ pub fn page(model: &mut Model, mode: Mode, pages: usize) -> Result<f64, RunError
 /// Seconds for `pages` A4 pages of `tokens` generated tokens each, from page images in memory to
 /// readings, through the reader as it serves documents.
 pub fn pages(reader: &mut DeepSeek, pages: usize, tokens: usize) -> Result<f64, RunError> {
-    reader.force(Some(Forced {
-        tokens,
-        settings: endless(usize::MAX),
-    }));
+    reader.force(Some(Forced::tokens(tokens)));
     let image = Arc::new(noise(A4.0, A4.1));
     let (tasks, queue) = bounded(pages);
     let (done, readings) = bounded(pages);

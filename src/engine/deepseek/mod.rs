@@ -58,9 +58,12 @@ use crate::page::{ImageWish, Reading, Rotation, Tried};
 const DPI: f32 = 144.0;
 /// Largest page image: an A2 page at 144 pixels per inch. No mode looks at more than 4 million.
 const MAX_PIXELS: u64 = 8_000_000;
-/// Pages that are made ready beside those that are decoded, so that one is there when a place
-/// becomes free.
-const AHEAD: usize = 4;
+/// Pages that the vision model sees together, where enough wait: launching its kernels takes the
+/// host some 11 ms a run, which is longer than a page of few views takes the device.
+const TOGETHER: usize = 4;
+/// Pages that are made ready beside those that are decoded, so that some are there when a place
+/// becomes free: as many that the model has seen, and as many that it will see next.
+const AHEAD: usize = 2 * TOGETHER;
 /// Sequences of a step from which on a thread of its own looks for loops while the device computes:
 /// for fewer, starting it costs more.
 const LOOKED_AT_BESIDE: usize = 16;
@@ -84,6 +87,16 @@ struct Attempt {
 struct Forced {
     tokens: usize,
     settings: Settings,
+}
+
+impl Forced {
+    /// Pages of so many tokens, and nothing else that ends them.
+    fn tokens(tokens: usize) -> Self {
+        Self {
+            tokens,
+            settings: bench::endless(usize::MAX),
+        }
+    }
 }
 
 /// A page on its way.
@@ -138,12 +151,13 @@ impl DeepSeek {
         // Who reads when the model cannot, the precision and the size of the cache change readings.
         let default = Pack::open(&models.join("paddle"), "paddle").map(|pack| pack.digest());
         let settings = format!(
-            "{DEEPSEEK_OCR} {REVISION} dpi {DPI} {MAX_PIXELS} turned {} fallback {} {:?} cache {} {:?} {first:?}",
+            "{DEEPSEEK_OCR} {REVISION} dpi {DPI} {MAX_PIXELS} turned {} fallback {} {:?} cache {} {:?} {first:?} forced {:?}",
             orientation.is_some(),
             default.as_deref().unwrap_or("none"),
             model.place,
             model.cache_tokens(),
             model.geometry,
+            wanted.forced_tokens,
         );
         let look = Look::new(&model.geometry, orientation);
         let threads = match model.place {
@@ -166,7 +180,7 @@ impl DeepSeek {
             pages: BTreeMap::new(),
             prepared: VecDeque::new(),
             next: 0,
-            forced: None,
+            forced: wanted.forced_tokens.map(Forced::tokens),
         })
     }
 

@@ -3,7 +3,7 @@
 use super::schedule::{Key, Request};
 use super::sight::Sight;
 use super::vision::Rows;
-use super::{AHEAD, DeepSeek, bench, preprocess};
+use super::{AHEAD, DeepSeek, TOGETHER, bench, preprocess};
 use crate::engine::session::RunError;
 use crate::page::{Reading, Rotation};
 
@@ -24,6 +24,10 @@ impl DeepSeek {
             && let Some(ready) = self.preparers.next(false)
         {
             self.prepared.push_back(ready);
+        }
+        // A page whose place is free does not wait for others.
+        if self.prepared.len() < TOGETHER && self.schedule.waiting() > 0 {
+            return Vec::new();
         }
         let room = self.model.vision.pixels();
         let (mut batch, mut pixels) = (Vec::new(), 0);

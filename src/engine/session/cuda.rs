@@ -3,7 +3,7 @@
 //!
 //! The libraries are those that the runtime's CUDA provider has loaded already.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::path::Path;
 
 use libloading::Library;
@@ -110,6 +110,43 @@ impl Cuda {
             memcpy(to, from, bytes, DEFAULT)
         };
         done("cudaMemcpy", status)
+    }
+
+    /// Locks pages of the host's memory, so that the device can read them by itself.
+    ///
+    /// # Safety
+    /// `data` must be memory of at least `bytes` bytes that is neither freed nor locked again before
+    /// [`Self::unlock`].
+    pub unsafe fn lock(&self, data: *mut c_void, bytes: usize) -> Result<(), String> {
+        type Register = unsafe extern "C" fn(*mut c_void, usize, c_uint) -> c_int;
+        // SAFETY: the signature is that of CUDA's runtime interface; the memory is the caller's
+        // promise. 0 asks for nothing but the lock.
+        let status = unsafe {
+            let register = self
+                .runtime
+                .get::<Register>(b"cudaHostRegister\0")
+                .map_err(|e| e.to_string())?;
+            register(data, bytes, 0)
+        };
+        done("cudaHostRegister", status)
+    }
+
+    /// Undoes [`Self::lock`].
+    ///
+    /// # Safety
+    /// `data` must be what was locked, and no copy from it may be on its way.
+    pub unsafe fn unlock(&self, data: *mut c_void) -> Result<(), String> {
+        type Unregister = unsafe extern "C" fn(*mut c_void) -> c_int;
+        // SAFETY: the signature is that of CUDA's runtime interface; the memory is the caller's
+        // promise.
+        let status = unsafe {
+            let unregister = self
+                .runtime
+                .get::<Unregister>(b"cudaHostUnregister\0")
+                .map_err(|e| e.to_string())?;
+            unregister(data)
+        };
+        done("cudaHostUnregister", status)
     }
 
     /// Waits for all copies of the calling thread, and for no other work of the device: copies are

@@ -17,7 +17,7 @@ use ort::value::{DynTensor, DynValue, Tensor, TensorElementType, TensorRef};
 
 use super::cuda::Cuda;
 use super::replay::{Fixed, Plan, Recorded, ordinary};
-use super::{Data, ElementType, Graph, Resident, RunError, View};
+use super::{Data, ElementType, Graph, Locked, Resident, RunError, View};
 
 /// Bytes of inputs above which a run on the CPU gives its memory back. The runtime keeps what its
 /// largest run took: for the text detection 200 bytes a pixel. Pages of usual size (26 MB at 144
@@ -180,6 +180,13 @@ impl Graph for OrtGraph {
         };
         self.outputs = loaded;
         ran.map_err(|e| RunError(e.to_string()))
+    }
+
+    fn locked(&self, bytes: usize) -> Locked {
+        match &self.cuda {
+            Some(cuda) => Locked::on(cuda, bytes),
+            None => Locked::plain(bytes),
+        }
     }
 
     fn hold(&mut self, set: usize, inputs: &[(&str, View<'_>)]) -> Result<bool, RunError> {

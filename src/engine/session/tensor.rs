@@ -3,6 +3,8 @@
 
 use half::bf16;
 
+use super::locked::Locked;
+
 /// Elements of a tensor, row-major, lent to a graph or by it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Data<'a> {
@@ -130,6 +132,11 @@ impl RunError {
 
 /// A model that runs on named tensors.
 pub trait Graph: Send {
+    /// Memory for large inputs of many runs, where the graph's device reads it fastest.
+    fn locked(&self, bytes: usize) -> Locked {
+        Locked::plain(bytes)
+    }
+
     /// Runs the graph and hands `outputs` to `take`, in that order (empty: those named when it
     /// was loaded). An output that is not named is not fetched from the device. Resident tensors
     /// are neither given nor named here.

@@ -280,7 +280,6 @@ fn the_cuda_form_is_made_of_operators_that_cuda_has() {
         "Where",
     ];
     let in_32_bits = [
-        "Conv",
         "LayerNormalization",
         "Mul",
         "QuickGelu",

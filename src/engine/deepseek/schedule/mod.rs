@@ -89,6 +89,11 @@ impl Schedule {
         self.waiting.len() + self.running.len()
     }
 
+    /// Sequences that have no place yet.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
