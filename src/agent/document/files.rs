@@ -44,7 +44,7 @@ impl Work<'_> {
         let opened = self.opened;
         let mut fault: Option<DocumentError> = None;
         let mut first = None;
-        let whole = self.whole()?;
+        let overall = self.overall()?;
         // Where nothing stands between pages, paragraphs go on over them in the Markdown.
         let joined = self.book.is_none() && self.config.output.page_separator.is_empty();
         let mut ahead: Option<Reading> = None;
@@ -52,14 +52,14 @@ impl Work<'_> {
         for page in 0..self.reached.pages {
             let reading = match ahead.take() {
                 Some(reading) => reading,
-                None => self.labelled(child, page, &whole).await?,
+                None => self.labelled(child, page, &overall).await?,
             };
             if reading.status == PageStatus::Failed && first.is_none() {
                 first.clone_from(&reading.reason);
             }
             let mut shown = shortened.take();
             if joined && page + 1 < self.reached.pages {
-                let next = self.labelled(child, page + 1, &whole).await?;
+                let next = self.labelled(child, page + 1, &overall).await?;
                 let (mut whole, mut rest) =
                     (shown.unwrap_or_else(|| reading.clone()), next.clone());
                 shortened = flow::carry(&mut whole, &mut rest).then_some(rest);
@@ -104,7 +104,7 @@ impl Work<'_> {
 
     /// What the document's pages tell together. A book's have no heads but those it is typeset with,
     /// and its headings are its own.
-    fn whole(&self) -> Result<Whole, Halt> {
+    fn overall(&self) -> Result<Overall, Halt> {
         let (mut running, mut headings) = (running::Survey::default(), levels::Survey::default());
         let pages = if self.book.is_none() {
             self.reached.pages
@@ -123,7 +123,7 @@ impl Work<'_> {
             headings.add(&reading);
             self.ctx.beat();
         }
-        Ok(Whole {
+        Ok(Overall {
             heads,
             levels: headings.finish(),
         })
@@ -134,11 +134,11 @@ impl Work<'_> {
         &mut self,
         child: &mut Child,
         page: u32,
-        whole: &Whole,
+        overall: &Overall,
     ) -> Result<Reading, Halt> {
         let mut reading = self.reading(child, page).await?;
-        whole.heads.label(page, &mut reading);
-        whole.levels.set(&mut reading);
+        overall.heads.label(page, &mut reading);
+        overall.levels.set(&mut reading);
         if page == 0 && self.book.is_none() {
             title::promote(&mut reading);
         }
@@ -147,7 +147,7 @@ impl Work<'_> {
 }
 
 /// What only all pages of a document show.
-struct Whole {
+struct Overall {
     heads: Heads,
     levels: Levels,
 }

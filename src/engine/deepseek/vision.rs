@@ -266,7 +266,7 @@ impl Vision {
             )));
         }
         let batch = match self.batch.take() {
-            Some(mut batch) if batch.bytes().len() >= bytes => batch,
+            Some(batch) if batch.len() >= bytes => batch,
             // Room for the largest run: pages of a book alternate.
             _ => self.graph.locked(bytes.max(self.pixels * 3)),
         };

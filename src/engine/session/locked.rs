@@ -35,6 +35,14 @@ impl Locked {
         locked
     }
 
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     pub fn bytes(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
