@@ -1,5 +1,5 @@
 //! The embedded default engine: PP-OCR detection and recognition, page orientation,
-//! PP-DocLayoutV3 with its reading order, and tables.
+//! PP-DocLayoutV3 with its reading order, tables, and formulas from the text layer.
 //!
 //! A page is turned upright, its regions and lines are found on small copies, the lines are cut
 //! from the page image itself and read in batches of similar width, and put into the regions.
@@ -7,6 +7,7 @@
 mod compose;
 mod deskew;
 mod detect;
+mod formula;
 mod layer;
 pub(super) mod layout;
 mod line;
@@ -48,7 +49,7 @@ const DETECT_LONGEST: u32 = 2400;
 /// Recognition sessions side by side at most; each holds its own copy of 21 MB of weights.
 const MAX_RECOGNISERS: usize = 8;
 /// Changes whenever the same page would be read otherwise.
-const REVISION: u32 = 4;
+const REVISION: u32 = 5;
 
 /// What is said of a page whose text layer is not asked for.
 const IMAGE: PageText = PageText {
@@ -197,9 +198,14 @@ impl Paddle {
             text,
         } = self.look(Pixels::from(image), dpi, chars, &mut laps)?;
         let (width, height) = (page.width as f32, page.height as f32);
-        let tables = self.tables.of_regions(&page, &regions, &lines)?;
+        let mut rebuilt = self.tables.of_regions(&page, &regions, &lines)?;
         laps.lap("tables");
-        let blocks = compose::compose(&regions, &lines, &tables, width, height)
+        let formulas = formula::of_regions(&page, &regions, &lines, chars, &pose);
+        for (table, formula) in rebuilt.iter_mut().zip(formulas) {
+            *table = table.take().or(formula);
+        }
+        laps.lap("formulas");
+        let blocks = compose::compose(&regions, &lines, &rebuilt, width, height)
             .into_iter()
             .map(|placed| Block {
                 label: placed.label.into(),

@@ -42,8 +42,8 @@ struct Draft {
     label: &'static str,
     at: Rect,
     pieces: Vec<Piece>,
-    /// Markdown of a table that was rebuilt.
-    table: Option<String>,
+    /// Markdown of a table or formula that was rebuilt.
+    rebuilt: Option<String>,
     /// The number printed beside a formula.
     number: Option<String>,
     /// Of a heading: 1 to 6.
@@ -56,7 +56,7 @@ impl Draft {
             label,
             at,
             pieces,
-            table: None,
+            rebuilt: None,
             number: None,
             level: 1,
         }
@@ -82,12 +82,13 @@ const PAGE_FIGURE_LINES: usize = 10;
 /// the page's text: signs, posters, slides.
 const ONLY_FIGURE: f32 = 0.2;
 
-/// The blocks of a page. `tables`: Markdown by region, `None` for what is no table or could not be
-/// rebuilt. `width` and `height` of the page image that the lines were found on, pixels.
+/// The blocks of a page. `rebuilt`: Markdown by region of tables and formulas, `None` for what is
+/// neither or could not be rebuilt. `width` and `height` of the page image that the lines were found
+/// on, pixels.
 pub fn compose(
     regions: &[Region],
     lines: &[Line],
-    tables: &[Option<String>],
+    rebuilt: &[Option<String>],
     width: f32,
     height: f32,
 ) -> Vec<Placed> {
@@ -112,7 +113,7 @@ pub fn compose(
         .zip(&places)
         .enumerate()
         .map(|(i, (region, &at))| Draft {
-            table: tables.get(i).cloned().flatten(),
+            rebuilt: rebuilt.get(i).cloned().flatten(),
             ..Draft::new(region.label, at, Vec::new())
         })
         .collect();
@@ -224,6 +225,20 @@ fn formula_numbers(drafts: &mut Vec<Draft>) {
     }
 }
 
+/// A formula with the number that stands beside it.
+fn tagged(formula: String, number: &str) -> String {
+    let number: String = number
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | ',' | '*'))
+        .collect();
+    match formula.strip_suffix("\n$$") {
+        Some(body) if !number.is_empty() && !body.contains("\\tag{") => {
+            format!("{body} \\tag{{{number}}}\n$$")
+        }
+        _ => formula,
+    }
+}
+
 fn row_texts(rows: &[Row]) -> Vec<String> {
     rows.iter().map(|r| r.text.clone()).collect()
 }
@@ -238,12 +253,11 @@ fn body(draft: Draft, words: &Words) -> Body {
     if is_figure(draft.label) {
         return ready(String::new());
     }
-    if let Some(table) = draft.table {
-        return Body {
-            label: draft.label,
-            boxes: vec![draft.at],
-            content: Content::Ready(table),
-        };
+    if let Some(rebuilt) = draft.rebuilt {
+        return ready(match draft.number {
+            Some(number) => tagged(rebuilt, &number),
+            None => rebuilt,
+        });
     }
     let rows = paragraph::rows(&draft.pieces, draft.label == "vertical_text");
     let running = |starts: &[bool]| Body {

@@ -1,5 +1,6 @@
 //! Signs of mathematics and their LaTeX commands, all of them known to KaTeX and MathJax
-//! (<https://katex.org/docs/supported.html>).
+//! (<https://katex.org/docs/supported.html>): for what is written from MathML, and for what is
+//! written from the glyphs of a PDF.
 
 /// The command for a sign that LaTeX does not take, or not well, as it is.
 pub fn symbol(c: char) -> Option<&'static str> {
