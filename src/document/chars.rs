@@ -77,10 +77,10 @@ fn shown(rect: &PdfRect, place: Place) -> [f32; 4] {
 }
 
 /// Whether the outline of a character follows from its baseline and size: of letters, digits and
-/// what ends sentences.
+/// what ends sentences. Not of accents, Greek and the letters of mathematics.
 fn is_plain(ch: char) -> bool {
     match ch {
-        'φ' | 'ϕ' => false,
+        '\u{2b0}'..='\u{3ff}' | '\u{2100}'..='\u{214f}' | '\u{1d400}'..='\u{1d7ff}' => false,
         '.' | ',' | ';' | ':' | '!' | '?' => true,
         c => c.is_alphanumeric() || c.is_whitespace(),
     }
@@ -109,13 +109,17 @@ fn char_of(
         let size = c.scaled_font_size().value.abs().max(1e-3);
         out.ch = font.sign(ch, loose.width().value / size);
         out.style = font.style(out.ch);
-        if (font.is_of_signs() || !is_plain(out.ch))
+        if (font.is_of_signs(out.ch) || !is_plain(out.ch))
             && let Ok(tight) = c.tight_bounds()
             && tight.width().value > 0.0
             && tight.height().value > 0.0
         {
             let ink = shown(&tight, place);
             out.ink = ink.iter().all(|v| v.is_finite()).then_some(ink);
+            let above = c.origin().is_ok_and(|(_, y)| tight.bottom().value > y.value + 0.05 * size);
+            if font.is_hook(out.ch, above) {
+                out.ch = char::REPLACEMENT_CHARACTER;
+            }
         }
     }
     if let (Ok(m), Ok((x, y))) = (c.matrix(), c.origin()) {

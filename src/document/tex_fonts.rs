@@ -60,6 +60,9 @@ const MSA: &str = "⊡⊞⊠□■·◊⧫↻↺⇌⇋⊟⊩⊪⊨↠↞⇇⇉�
 const MSB: &str = "≨≩≰≱≮≯⊀⊁≨≩≰≱⪇⪈⋠⋡⋨⋩⋦⋧≰≱⪵⪶⪹⪺⪉⪊≁≇∕∖⊊⊋⊈⊉⫋⫌⫋⫌⊊⊋⊈⊉∦∤∤∦⊬⊮⊭⊯⋭⋬⋪⋫↚↛⇍⇏⇎↮⋇∅\
                    ∄ABCDEFGHIJKLMNOPQRSTUVWXYZ\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}ℲG\u{fffd}\u{fffd}\u{fffd}\u{fffd}℧ð≂ℶℷℸ⋖⋗⋉⋊∣∥∖∼≈≊⪸⪷↶↷ϝϰ𝕜ℏℏ϶";
 
+/// Parts of brackets and integrals from U+F8EB on, where Adobe's list of names has them.
+const PARTS: &str = "⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪⎮⎞⎟⎠⎤⎥⎦⎫⎬⎭";
+
 /// The name without the mark of a subset ("ABCDEF+"), in capitals.
 fn bare(name: &str) -> String {
     let name = match name.get(..7) {
@@ -106,8 +109,17 @@ impl Font {
     }
 
     /// Whether its glyphs reach other than their font's ascent and descent say.
-    pub fn is_of_signs(&self) -> bool {
-        matches!(self.encoding, Some(encoding) if encoding != Encoding::Oml)
+    pub fn is_of_signs(&self, ch: char) -> bool {
+        match self.encoding {
+            Some(Encoding::Oml) => !ch.is_ascii_alphanumeric(),
+            encoding => encoding.is_some(),
+        }
+    }
+
+    /// Whether a comma or hyphen that stands wholly above its baseline, as the outlines say, is the
+    /// hook of an arrow, which has that code.
+    pub fn is_hook(&self, ch: char, above: bool) -> bool {
+        self.encoding == Some(Encoding::Oml) && matches!(ch, ',' | '-') && above
     }
 
     /// What a character of it is; `advance` in font sizes.
@@ -116,6 +128,12 @@ impl Font {
     /// Some files map the brackets of OMX to plain ones, which are codes of other signs there: the
     /// advances (from cmex10's metrics) tell them apart.
     pub fn sign(&self, ch: char, advance: f32) -> char {
+        if let 0xf8eb..=0xf8fe = u32::from(ch) {
+            return PARTS
+                .chars()
+                .nth(ch as usize - 0xf8eb)
+                .unwrap_or(char::REPLACEMENT_CHARACTER);
+        }
         let Some(encoding) = self.encoding else {
             return ch;
         };
@@ -136,13 +154,15 @@ impl Font {
                 '-' if advance < 0.9 => return '−',
                 '*' => return '∗',
                 '\\' => return '∖',
+                // One name stands for both signs, which look alike.
+                '∥' => return '‖',
                 '{' | '}' | '|' => return ch,
                 _ => OMS,
             },
             Encoding::Omx => match ch {
                 '(' | ')' if advance < 0.8 => return ch,
                 '[' | ']' if advance < 0.9 => return ch,
-                '{' | '}' | '|' if !(0.44..0.46).contains(&advance) => return ch,
+                '{' | '}' | '|' if !(0.43..0.5).contains(&advance) => return ch,
                 '/' => return ch,
                 '\\' if (0.55..0.6).contains(&advance) || advance > 1.2 => return ch,
                 '<' | '>' if advance < 0.88 => return ch,
@@ -222,6 +242,9 @@ mod tests {
             ("CMEX10", '\u{76}', 1.056, '⌜'),
             ("CMSY7", '0', 0.3, '′'),
             ("CMSY10", 'h', 0.389, '⟨'),
+            ("CMEX10", '\u{f8ee}', 0.667, '⎡'),
+            ("Symbol", '\u{f8fe}', 0.5, '⎭'),
+            ("CMEX10", '}', 0.48, '╯'),
             ("CMSY10", 'L', 0.69, 'L'),
             ("CMSY10", '{', 0.5, '{'),
             ("CMSY10", '−', 0.778, '−'),

@@ -2,6 +2,8 @@
 //! (<https://katex.org/docs/supported.html>): for what is written from MathML, and for what is
 //! written from the glyphs of a PDF.
 
+mod ams;
+
 /// The command for a sign that LaTeX does not take, or not well, as it is.
 pub fn symbol(c: char) -> Option<&'static str> {
     Some(match c {
@@ -290,7 +292,7 @@ pub fn symbol(c: char) -> Option<&'static str> {
         'Ρ' => "P",
         'Τ' => "T",
         'Χ' => "X",
-        _ => return None,
+        c => return ams::symbol(c),
     })
 }
 

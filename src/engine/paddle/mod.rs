@@ -193,7 +193,7 @@ impl Paddle {
         let Seen {
             page,
             pose,
-            regions,
+            mut regions,
             lines,
             text,
         } = self.look(Pixels::from(image), dpi, chars, &mut laps)?;
@@ -201,8 +201,13 @@ impl Paddle {
         let mut rebuilt = self.tables.of_regions(&page, &regions, &lines)?;
         laps.lap("tables");
         let formulas = formula::of_regions(&page, &regions, &lines, chars, &pose);
-        for (table, formula) in rebuilt.iter_mut().zip(formulas) {
-            *table = table.take().or(formula);
+        let places = regions.iter_mut().zip(&mut rebuilt);
+        for ((region, rebuilt), formula) in places.zip(formulas) {
+            if let Some(formula) = formula {
+                // Its limits and brackets are no text beside it.
+                region.at = formula.at;
+                *rebuilt = Some(formula.markdown);
+            }
         }
         laps.lap("formulas");
         let blocks = compose::compose(&regions, &lines, &rebuilt, width, height)

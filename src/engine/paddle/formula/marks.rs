@@ -32,9 +32,12 @@ pub fn accented(pieces: Vec<Piece>) -> Option<Vec<Piece>> {
                 (p.at[0] - aside..=p.at[2] + aside).contains(&x)
                     && accent.at[3] <= p.at[1] + INTO * accent.size
                     && accent.at[3] >= p.at[1] - 0.5 * accent.size
+                    && (accent.size - p.size).abs() <= 0.1 * accent.size
             })
             .min_by(|(_, a), (_, b)| {
-                let off = |p: &Piece| (p.middle()[0] - x).abs();
+                let off = |p: &Piece| {
+                    (p.middle()[0] - x).abs() + (p.at[1] - accent.at[3]).abs()
+                };
                 off(a).total_cmp(&off(b))
             })
             .map(|(i, _)| i)?;
@@ -48,18 +51,37 @@ pub fn accented(pieces: Vec<Piece>) -> Option<Vec<Piece>> {
 
 /// Puts strokes through the signs that they stand on; `None` where one stands on nothing known.
 pub fn negated(pieces: Vec<Piece>) -> Option<Vec<Piece>> {
-    let (strokes, mut rest): (Vec<Piece>, Vec<Piece>) = pieces
-        .into_iter()
-        .partition(|p| p.sign() == Some('\u{338}'));
+    // A slash that stands on a relation is one as well, and a tilde on an equals sign.
+    let on = |p: &Piece, signs: &[char]| {
+        let over = |q: &Piece| {
+            q.sign().is_some_and(|ch| signs.contains(&ch))
+                && p.is_within(q.at[0], q.at[2])
+                && q.is_within(p.at[0], p.at[2])
+        };
+        pieces.iter().any(over)
+    };
+    let (strokes, mut rest): (Vec<Piece>, Vec<Piece>) =
+        pieces.iter().cloned().partition(|p| match p.sign() {
+            Some('\u{338}') => true,
+            Some('/') => on(p, &['∈', '∋', '=']),
+            Some('∼') => on(p, &['=']),
+            _ => false,
+        });
     for stroke in strokes {
         let [x, y] = stroke.middle();
         let host = rest.iter_mut().find(|p| {
             p.is_within(x - 0.3 * p.size, x + 0.3 * p.size)
-                && (p.middle()[1] - y).abs() < 0.4 * p.size
+                && (p.middle()[1] - y).abs() < 0.5 * p.size
                 && p.sign().is_some_and(|ch| signs::negated(ch).is_some())
         })?;
         if let Node::Sign(ch, style) = host.node {
-            host.node = Node::Sign(signs::negated(ch)?, style);
+            let sign = match (stroke.sign(), ch) {
+                (Some('∼'), '=') => '≅',
+                (Some('∼'), _) => return None,
+                _ => signs::negated(ch)?,
+            };
+            host.node = Node::Sign(sign, style);
+            host.at = around(host.at, stroke.at);
         }
     }
     Some(rest)

@@ -31,8 +31,9 @@ fn part(ch: char) -> Option<Part> {
         '⎤' => Part::Corner(false, true),
         '⎦' => Part::Corner(false, false),
         // Several of one sign above one another are one, which the font makes of parts.
-        '(' | ')' | '[' | ']' | '{' | '}' | '|' | '‖' | '∥' | '∣' | '⌊' | '⌋' | '⌈' | '⌉' | '√'
-        | '∫' => Part::Of(ch),
+        '(' | ')' | '[' | ']' | '{' | '}' | '|' | '‖' | '∥' | '∣' | '⌊' | '⌋' | '⌈' | '⌉' | '√' => {
+            Part::Of(ch)
+        }
         _ => return None,
     })
 }
@@ -173,8 +174,9 @@ fn arrows(mut glyphs: Vec<Glyph>) -> Vec<Glyph> {
         let (a, b) = (&glyphs[at], &glyphs[at + 1]);
         let gap = (b.x[0] - a.x[1]) / a.size.max(1e-3);
         let level = (a.base - b.base).abs() < 0.05 * a.size;
-        // TeX sets them 3 mu, a sixth of the font size, into each other.
-        let into = (-0.3..-0.08).contains(&gap);
+        // TeX sets them 3 mu, a sixth of the font size, into each other, or more.
+        let into = gap < -0.08 && b.x[1] > a.x[1] - 0.1 * a.size;
+        let bar = (a.x[0] - b.x[0]).abs() < 0.1 * a.size && a.x[1] - a.x[0] < 0.2 * a.size;
         let long = match (a.ch, b.ch) {
             ('−', '→') if into => Some('⟶'),
             ('←', '−') if into => Some('⟵'),
@@ -182,9 +184,12 @@ fn arrows(mut glyphs: Vec<Glyph>) -> Vec<Glyph> {
             ('=', '⇒') if into => Some('⟹'),
             ('⇐', '=') if into => Some('⟸'),
             ('⇐', '⇒') if into => Some('⟺'),
-            ('↦', '→') if gap.abs() < 0.1 && a.x[1] - a.x[0] < 0.2 * a.size => Some('↦'),
-            ('↦', '−') if gap.abs() < 0.1 && a.x[1] - a.x[0] < 0.2 * a.size => Some('↦'),
+            ('−', '−') if into => Some('−'),
+            ('=', '=') if into => Some('='),
+            ('↦', '→' | '−') if bar => Some('↦'),
             ('↦', '⟶') => Some('⟼'),
+            ('∫', '∫') if gap < 0.1 => Some('∬'),
+            ('∬', '∫') if gap < 0.1 => Some('∭'),
             _ => None,
         };
         match long.filter(|_| level) {

@@ -17,12 +17,23 @@ const MAX_GLYPHS: usize = 500;
 /// How far a glyph may stand outside its region's box, in its formula's font size: the layout model
 /// cuts off limits and brackets.
 const OUTSIDE: f32 = 0.7;
+/// How near such a glyph stands to one inside, font sizes: lines of text stand further apart.
+const NEAR: f32 = 0.35;
 /// Direction up to which a glyph is level, radians.
 const LEVEL: f32 = 0.02;
 /// Two of one sign nearer than this, font sizes, are one, printed twice.
 const TWICE: f32 = 0.04;
 
-/// LaTeX by region: of those that are formulas and whose characters are the PDF's own; `None` for
+/// A formula that was understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Formula {
+    /// LaTeX between `$$`, each on a line of its own.
+    pub markdown: String,
+    /// Where its glyphs stand, and its region: x1, y1, x2, y2, fractions of the upright page.
+    pub at: [f32; 4],
+}
+
+/// Formulas by region: of those that are formulas and whose characters are the PDF's own; `None` for
 /// all others, and where a formula is not understood. `page` is the upright page image, `pose` how
 /// it lies in the displayed page.
 pub fn of_regions(
@@ -31,7 +42,7 @@ pub fn of_regions(
     lines: &[Line],
     chars: Option<&PageChars>,
     pose: &Pose,
-) -> Vec<Option<String>> {
+) -> Vec<Option<Formula>> {
     let is_formula = |r: &Region| Role::of(r.label) == Role::Formula;
     let Some(chars) = chars.filter(|_| pose.is_level() && regions.iter().any(is_formula)) else {
         return vec![None; regions.len()];
@@ -56,9 +67,13 @@ pub fn of_regions(
                 .filter(|&j| j != i)
                 .map(|j| places[j])
                 .collect();
-            let latex = formula(page, places[i], &others, &glyphs);
-            tracing::trace!("formula at {:?}: {latex:?}", places[i]);
-            latex
+            let found = formula(page, places[i], &others, &glyphs);
+            tracing::trace!("formula at {:?}: {found:?}", places[i]);
+            let (markdown, [x1, y1, x2, y2]) = found?;
+            Some(Formula {
+                markdown,
+                at: [x1 / width, y1 / height, x2 / width, y2 / height],
+            })
         })
         .collect()
 }
@@ -108,12 +123,13 @@ fn found(c: &PageChar, pose: &Pose) -> Option<Found> {
     })
 }
 
+/// A formula's Markdown and where its glyphs stand, pixels. `at`: its region, `others`: those around.
 fn formula(
     page: &Pixels<'_>,
     at: [f32; 4],
     others: &[[f32; 4]],
     glyphs: &[Found],
-) -> Option<String> {
+) -> Option<(String, [f32; 4])> {
     let inside = |g: &Glyph, at: [f32; 4]| contains(at, middle(g));
     let size = glyphs
         .iter()
@@ -122,10 +138,15 @@ fn formula(
         .fold(0.0, f32::max);
     let more = OUTSIDE * size;
     let wide = [at[0] - more, at[1] - more, at[2] + more, at[3] + more];
-    let own = |g: &Glyph| {
-        inside(g, at) || inside(g, wide) && !others.iter().any(|&other| inside(g, other))
+    let within: Vec<&Found> = glyphs.iter().filter(|f| inside(&f.glyph, at)).collect();
+    let beside = |g: &Glyph| {
+        let free = inside(g, wide) && !others.iter().any(|&other| inside(g, other));
+        free && within.iter().any(|f| is_near(&f.glyph, g))
     };
-    let all: Vec<&Found> = glyphs.iter().filter(|f| own(&f.glyph)).collect();
+    let all: Vec<&Found> = glyphs
+        .iter()
+        .filter(|f| inside(&f.glyph, at) || beside(&f.glyph))
+        .collect();
     if all.is_empty() || all.len() > MAX_GLYPHS || all.iter().any(|f| !f.good) {
         return None;
     }
@@ -144,7 +165,14 @@ fn formula(
     let mut pieces: Vec<Piece> = all.iter().map(Piece::of_glyph).collect();
     pieces.extend(rules.iter().map(Piece::of_rule));
     let latex = display(pieces)?;
-    (!latex.is_empty()).then(|| format!("$$\n{latex}\n$$"))
+    (!latex.is_empty()).then(|| (format!("$$\n{latex}\n$$"), seen))
+}
+
+/// Whether two glyphs stand as near as a limit and its operator.
+fn is_near(a: &Glyph, b: &Glyph) -> bool {
+    let apart = |i: usize| (a.ink[i] - b.ink[i + 2]).max(b.ink[i] - a.ink[i + 2]);
+    let size = a.size.max(b.size);
+    apart(0) <= NEAR * size && apart(1) <= NEAR * size
 }
 
 /// Each glyph once: bold type is faked by printing twice; letters that one glyph stands for share

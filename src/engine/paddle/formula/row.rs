@@ -14,6 +14,9 @@ const ON: f32 = 0.06;
 const CENTRED: f32 = 0.17;
 /// Size of scripts at most, in that of their row (TeX: 0.7 and 0.71).
 const SCRIPT: f32 = 0.92;
+/// Part of the narrower of two neighbours by which they overlap at most: italics and kerning reach
+/// over by less.
+const PILED: f32 = 0.6;
 /// How far a script must stand up and down, font sizes (TeX: at least 0.29 up and 0.1 down).
 const UP: f32 = 0.12;
 const DOWN: f32 = 0.04;
@@ -37,12 +40,24 @@ pub fn row(pieces: Vec<Piece>, level: Level) -> Option<Vec<Piece>> {
     rest.sort_by(|a, b| a.x[0].total_cmp(&b.x[0]));
     let main = words(main);
     let mut hosts: Vec<Host> = main.into_iter().map(Host::new).collect();
-    limits(&mut hosts, &mut rest);
+    limits(&mut hosts, &mut rest, size);
     for piece in rest {
         let up = raised(&piece, base, size)?;
         place(&mut hosts, piece, up, size, level)?;
     }
-    hosts.into_iter().map(|h| h.piece(level.deeper())).collect()
+    let row: Vec<Piece> = hosts
+        .into_iter()
+        .map(|h| h.piece(level.deeper()))
+        .collect::<Option<_>>()?;
+    (!is_piled(&row)).then_some(row)
+}
+
+/// Whether signs of one baseline stand on one another, which no rule explains.
+fn is_piled(row: &[Piece]) -> bool {
+    row.windows(2).any(|p| {
+        let both = p[0].at[2].min(p[1].at[2]) - p[0].at[0].max(p[1].at[0]);
+        both > PILED * p[0].width().min(p[1].width())
+    })
 }
 
 /// The row's baseline: that of its leftmost piece of full size, or what its axis says.
@@ -104,6 +119,11 @@ impl Host {
         }
     }
 
+    fn is_relation(&self) -> bool {
+        let sign = self.base.as_ref().and_then(Piece::sign);
+        sign.is_some_and(signs::is_relation)
+    }
+
     fn takes_limits(&self) -> bool {
         match self.base.as_ref().map(|b| &b.node) {
             Some(Node::Sign(ch, _)) => signs::is_big(*ch),
@@ -156,14 +176,16 @@ impl Host {
     }
 }
 
-/// Gives operators what stands above and below them.
-fn limits(hosts: &mut [Host], rest: &mut Vec<Piece>) {
-    for host in hosts.iter_mut().filter(|h| h.takes_limits()) {
+/// Gives operators what stands above and below them, and relations their labels.
+fn limits(hosts: &mut [Host], rest: &mut Vec<Piece>, size: f32) {
+    let takes = |h: &&mut Host| h.takes_limits() || h.is_relation();
+    for host in hosts.iter_mut().filter(takes) {
         let Some(base) = host.base.clone() else {
             continue;
         };
         for above in [true, false] {
-            let margin = 0.15 * base.size;
+            let relation = host.is_relation();
+            let margin = if relation { 0.05 } else { 0.15 } * base.size;
             let beyond = |p: &Piece| {
                 if above {
                     p.at[3] <= base.at[1] + margin
@@ -172,23 +194,29 @@ fn limits(hosts: &mut [Host], rest: &mut Vec<Piece>) {
                 }
             };
             let mut taken: Vec<Piece> = Vec::new();
-            let seeds = |p: &Piece| beyond(p) && p.is_within(base.at[0], base.at[2]);
+            let seeds = |p: &Piece| {
+                let small = !relation || p.size <= SCRIPT * size;
+                beyond(p) && small && p.is_within(base.x[0], base.x[1])
+            };
             let near = |p: &Piece, taken: &[Piece]| {
                 beyond(p)
                     && taken.iter().any(|t| {
                         let apart = (p.at[0] - t.at[2]).max(t.at[0] - p.at[2]);
                         let both = p.at[3].min(t.at[3]) - p.at[1].max(t.at[1]);
-                        both > -0.1 * t.size && apart <= 0.45 * t.size
+                        let level = !relation || (p.base - t.base).abs() <= ON * t.size;
+                        both > -0.1 * t.size && apart <= 0.45 * t.size && level
                     })
             };
             while let Some(i) = rest.iter().position(|p| seeds(p) || near(p, &taken)) {
                 taken.push(rest.remove(i));
             }
-            if above {
-                host.up.append(&mut taken);
-            } else {
-                host.down.append(&mut taken);
-            }
+            let place = match (above, relation) {
+                (true, false) => &mut host.up,
+                (false, false) => &mut host.down,
+                (true, true) => &mut host.over,
+                (false, true) => &mut host.under,
+            };
+            place.append(&mut taken);
         }
     }
 }
@@ -202,35 +230,25 @@ fn place(
     size: f32,
     level: Level,
 ) -> Option<()> {
-    // Above or below a sign, within its width: a label.
-    let label = hosts.iter_mut().find(|h| {
-        let Some(base) = &h.base else { return false };
-        let beyond = if up {
-            piece.at[3] <= base.at[1] + 0.05 * size
-        } else {
-            piece.at[1] >= base.at[3] - 0.05 * size
-        };
-        let Some(ch) = base.sign() else { return false };
-        signs::is_relation(ch) && beyond && piece.is_within(base.x[0], base.x[1])
-    });
     let small = piece.size <= SCRIPT * size;
-    if let Some(host) = label.filter(|_| small) {
-        if up {
-            host.over.push(piece);
-        } else {
-            host.under.push(piece);
-        }
-        return Some(());
-    }
     let start = piece.x[0] + 0.1 * piece.size;
     let at = hosts
         .iter()
         .rposition(|h| h.base.as_ref().is_none_or(|b| b.middle()[0] < start));
+    // What stands nearer to what follows than to an operator before it belongs to what follows.
+    let after = at.map_or(0, |at| at + 1);
+    let to_next = hosts.get(after).and_then(|h| h.base.as_ref()).map(|b| b.x[0] - piece.x[1]);
+    let before = at.and_then(|at| hosts.get(at)).is_some_and(|h| {
+        let free = h.up.is_empty() && h.down.is_empty();
+        let base = h.base.as_ref().filter(|b| free && b.sign().is_some_and(signs::is_operator));
+        base.is_some_and(|b| piece.x[0] - b.x[1] > 0.12 * size)
+    });
+    let begins = before && to_next.is_some_and(|gap| gap < 0.1 * size);
     let host = match at {
-        Some(at) => hosts.get_mut(at)?,
-        None => {
-            hosts.insert(0, Host::default());
-            hosts.first_mut()?
+        Some(at) if !begins => hosts.get_mut(at)?,
+        _ => {
+            hosts.insert(after, Host::default());
+            hosts.get_mut(after)?
         }
     };
     // A script stands right beside its base; one that is as large as it is none.

@@ -59,6 +59,13 @@ pub fn is_relation(ch: char) -> bool {
     ) || is_arrow(ch)
 }
 
+/// Signs between terms, which have no scripts as a rule.
+pub fn is_operator(ch: char) -> bool {
+    is_relation(ch)
+        || is_opening(ch)
+        || matches!(ch, '+' | '−' | '-' | '±' | '∓' | '×' | '·' | '⋅' | '∗' | ',' | ';' | '∧' | '∨')
+}
+
 /// The command of an accent over a letter, and of the same over several.
 pub fn accent(ch: char) -> Option<[&'static str; 2]> {
     Some(match ch {

@@ -297,6 +297,9 @@ fn page(dark: &[[usize; 4]], source: Source) -> Vec<Option<String>> {
     let lines = [Line::level([100.0, 70.0, 130.0, 106.0], "x²", 1.0, source)];
     let pose = Pose::upright(Rotation::None, 600, 300);
     of_regions(&image, &regions, &lines, Some(&chars), &pose)
+        .into_iter()
+        .map(|found| Some(found?.markdown))
+        .collect()
 }
 
 #[test]
