@@ -58,7 +58,7 @@ const OMX: &str = "()[]⌊⌋⌈⌉{}⟨⟩|‖/\\()()[]⌊⌋⌈⌉{}⟨⟩/\\(
 const MSA: &str = "⊡⊞⊠□■·◊⧫↻↺⇌⇋⊟⊩⊪⊨↠↞⇇⇉⇈⇊↾⇂↿⇃↣↢⇆⇄↰↱⇝↭↫↬≗≿≳⪆⊸∴∵≑≜≾≲⪅⪕⪖⋞⋟≼≦⩽≶‵\u{fffd}≓≒≽≧⩾≷\
                    ⊏⊐▷◁⊵⊴★≬▾▸◂\u{fffd}\u{fffd}△▲▽≖⋚⋛⪋⪌¥⇛⇚✓⊻⊼⩞∠∡∢∝⌣⌢⋐⋑⋓⋒⋏⋎⋋⋌⫅⫆≏≎⋘⋙⌜⌝®Ⓢ⋔∔∽⋍⌞⌟✠∁⊺⊚⊛⊝";
 const MSB: &str = "≨≩≰≱≮≯⊀⊁≨≩≰≱⪇⪈⋠⋡⋨⋩⋦⋧≰≱⪵⪶⪹⪺⪉⪊≁≇∕∖⊊⊋⊈⊉⫋⫌⫋⫌⊊⊋⊈⊉∦∤∤∦⊬⊮⊭⊯⋭⋬⋪⋫↚↛⇍⇏⇎↮⋇∅\
-                   ∄ABCDEFGHIJKLMNOPQRSTUVWXYZ\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}ℲG\u{fffd}\u{fffd}\u{fffd}\u{fffd}℧ð≂ℶℷℸ⋖⋗⋉⋊∣∥∖∼≈≊⪸⪷↶↷ϝϰ𝕜ℏℏ϶";
+                   ∄ABCDEFGHIJKLMNOPQRSTUVWXYZˆˆ˜˜\u{fffd}ℲG\u{fffd}\u{fffd}\u{fffd}\u{fffd}℧ð≂ℶℷℸ⋖⋗⋉⋊∣∥∖∼≈≊⪸⪷↶↷ϝϰ𝕜ℏℏ϶";
 
 /// Parts of brackets and integrals from U+F8EB on, where Adobe's list of names has them.
 const PARTS: &str = "⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪⎮⎞⎟⎠⎤⎥⎦⎫⎬⎭";

@@ -23,8 +23,12 @@ const NEAR: f32 = 0.65;
 const OVERLINE: f32 = 0.19;
 /// ... and what is above it belongs to another row from this distance on.
 const APART: f32 = 0.36;
-/// Room between rows of limits, font sizes.
+/// Room between an operator and its limits, and between rows of these, font sizes.
 const LIMIT: f32 = 0.4;
+/// How far pieces of one row overlap at least, and how far what reaches to another goes into it, font
+/// sizes: rows of small fractions touch.
+const OVERLAP: f32 = 0.05;
+const INTO: f32 = 0.2;
 /// How far the middle of a numerator lies beside that of its bar, font sizes.
 const CENTRED: f32 = 0.25;
 
@@ -107,8 +111,9 @@ fn is_numerator(rule: &Piece, pieces: &[Piece]) -> bool {
     off.abs() <= CENTRED * nearest.size && !goes_on
 }
 
-/// How far a piece reaches up and down for what stands in one row with it.
-fn reach(piece: &Piece, pieces: &[Piece]) -> [f32; 2] {
+/// How far a piece reaches up and down for what stands in one row with it. `full`: the largest font
+/// size.
+fn reach(piece: &Piece, pieces: &[Piece], full: f32) -> [f32; 2] {
     let (top, bottom, size) = (piece.at[1], piece.at[3], piece.size);
     match piece.node {
         Node::Rule => match role(piece, pieces) {
@@ -117,13 +122,13 @@ fn reach(piece: &Piece, pieces: &[Piece]) -> [f32; 2] {
                 let up = above.filter(|_| matches!(role, Role::Fraction | Role::Under));
                 let down = below.filter(|_| matches!(role, Role::Fraction | Role::Over));
                 [
-                    up.map_or(top, |(_, p)| p.at[3] - 1.0),
-                    down.map_or(bottom, |(_, p)| p.at[1] + 1.0),
+                    up.map_or(top, |(_, p)| p.at[3] - INTO * p.size),
+                    down.map_or(bottom, |(_, p)| p.at[1] + INTO * p.size),
                 ]
             }
             None => [top, bottom],
         },
-        Node::Sign(ch, _) if signs::is_big(ch) => [top - 0.35 * size, bottom + 0.35 * size],
+        Node::Sign(ch, _) if signs::is_big(ch) => limits(piece.at, size, pieces),
         Node::Sign(ch, _) if signs::accent(ch).is_some() => [top, bottom + 0.3 * size],
         Node::Sign(ch, _) if signs::brace(ch).is_some() => {
             [top - 0.45 * size, bottom + 0.45 * size]
@@ -141,10 +146,31 @@ fn reach(piece: &Piece, pieces: &[Piece]) -> [f32; 2] {
             ]
         }
         Node::Sign(..) if piece.axis.is_none() => {
-            [top.min(piece.base - 0.45 * size), bottom.max(piece.base)]
+            let below = if size > 0.9 * full { 0.08 * size } else { 0.0 };
+            [
+                top.min(piece.base - 0.45 * size),
+                bottom.max(piece.base + below),
+            ]
         }
         _ => [top, bottom],
     }
+}
+
+/// How far an operator reaches up and down to its limits, small pieces above and below it.
+fn limits(at: [f32; 4], size: f32, pieces: &[Piece]) -> [f32; 2] {
+    let mut reach = [at[1], at[3]];
+    for piece in pieces.iter().filter(|p| p.size < 0.9 * size) {
+        if !piece.is_within(at[0] - 0.1 * size, at[2] + 0.1 * size) {
+            continue;
+        }
+        if (0.0..LIMIT * size).contains(&(at[1] - piece.at[3])) {
+            reach[0] = reach[0].min(piece.at[3] - INTO * piece.size);
+        }
+        if (0.0..LIMIT * size).contains(&(piece.at[1] - at[3])) {
+            reach[1] = reach[1].max(piece.at[1] + INTO * piece.size);
+        }
+    }
+    reach
 }
 
 /// The rows of `pieces`, from the top.
@@ -153,9 +179,9 @@ pub fn bands(pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
     let named = limit_names(&pieces);
     let mut all: Vec<(f32, f32, Piece)> = Vec::with_capacity(pieces.len());
     for (i, piece) in pieces.iter().enumerate() {
-        let [top, mut bottom] = reach(piece, &pieces);
-        if named.get(i).copied().unwrap_or(false) {
-            bottom = bottom.max(piece.base + 0.4 * size);
+        let [top, mut bottom] = reach(piece, &pieces, size);
+        if let Some(Some(name)) = named.get(i) {
+            bottom = bottom.max(limits(*name, piece.size, &pieces)[1]);
         }
         all.push((top, bottom, piece.clone()));
     }
@@ -164,7 +190,7 @@ pub fn bands(pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
     let mut end = f32::MIN;
     for (top, bottom, piece) in all {
         match out.last_mut() {
-            Some(band) if top <= end => band.push(piece),
+            Some(band) if top <= end - OVERLAP * size => band.push(piece),
             _ => out.push(vec![piece]),
         }
         end = end.max(bottom);

@@ -48,9 +48,19 @@ pub fn row(pieces: &[Piece], letters: Letters) -> Option<String> {
             Some(before) => (pieces[i].x[0] - before.x[1]) / size.max(1e-3),
             None => 0.0,
         };
+        let relation = |at: usize| {
+            let sign = pieces.get(at).and_then(Piece::sign);
+            sign.is_some_and(signs::is_relation)
+        };
+        // Around relations stands more anyway.
+        let quad = if relation(i) || i.checked_sub(1).is_some_and(relation) {
+            QQUAD
+        } else {
+            QUAD
+        };
         if gap >= QQUAD {
             add(&mut out, "\\qquad ");
-        } else if gap >= QUAD {
+        } else if gap >= quad {
             add(&mut out, "\\quad ");
         } else if gap >= LOOSE && !out.ends_with(' ') {
             out.push(' ');
@@ -113,6 +123,11 @@ fn piece(of: &Piece, letters: Letters, out: &mut String) -> Option<()> {
                 None => out.push_str("{}"),
                 Some(base) if matches!(base.node, Node::Fraction { .. }) => {
                     group(std::slice::from_ref(base), letters, out)?;
+                }
+                // Scripts one after the other, not above each other.
+                Some(base) if matches!(base.node, Node::Scripts { .. }) => {
+                    piece(base, letters, out)?;
+                    out.push_str("{}");
                 }
                 Some(base) => piece(base, letters, out)?,
             }

@@ -193,7 +193,7 @@ pub fn spaced(
     let loose = |gap: f32, beside: &Piece| {
         let open = beside
             .sign()
-            .is_some_and(|ch| signs::is_relation(ch) || "+-−±×⋅·".contains(ch));
+            .is_some_and(|ch| signs::is_relation(ch) || "+-−±×⋅·,;".contains(ch));
         !open && (APART..FAR).contains(&(gap / size.max(1e-3)))
     };
     let left = before.is_some_and(|b| loose(first.x[0] - b.x[1], b));

@@ -146,8 +146,8 @@ fn names(pieces: Vec<Piece>) -> Vec<Piece> {
     out
 }
 
-/// Which of `pieces`, in any order, are letters of a name below which limits stand.
-pub fn limit_names(pieces: &[Piece]) -> Vec<bool> {
+/// By piece, in any order: the box of the name below which limits stand, if it is a letter of one.
+pub fn limit_names(pieces: &[Piece]) -> Vec<Option<[f32; 4]>> {
     let mut letters: Vec<usize> = (0..pieces.len())
         .filter(|&i| letter(&pieces[i]).is_some())
         .collect();
@@ -165,7 +165,7 @@ pub fn limit_names(pieces: &[Piece]) -> Vec<bool> {
         a.0.cmp(&b.0).then(x(a).total_cmp(&x(b)))
     });
     let letters: Vec<usize> = order.into_iter().map(|(_, i)| i).collect();
-    let mut out = vec![false; pieces.len()];
+    let mut out = vec![None; pieces.len()];
     let mut from = 0;
     while from < letters.len() {
         let mut to = from + 1;
@@ -182,7 +182,9 @@ pub fn limit_names(pieces: &[Piece]) -> Vec<bool> {
             .filter_map(|&i| letter(&pieces[i]))
             .collect();
         if signs::is_limit_name(&word) || word == "arg" {
-            letters[from..to].iter().for_each(|&i| out[i] = true);
+            let name = letters[from..to].iter().map(|&i| pieces[i].at);
+            let name = name.reduce(around);
+            letters[from..to].iter().for_each(|&i| out[i] = name);
         }
         from = to;
     }

@@ -213,18 +213,20 @@ fn braces(glyphs: Vec<Glyph>) -> Vec<Glyph> {
     let (mut parts, mut out): (Vec<Glyph>, Vec<Glyph>) = glyphs
         .into_iter()
         .partition(|g| matches!(g.ch, '╭' | '╮' | '╰' | '╯'));
-    parts.sort_by(|a, b| a.base.total_cmp(&b.base).then(a.x[0].total_cmp(&b.x[0])));
-    while parts.len() >= 4 {
-        let signs: Vec<char> = parts[..4].iter().map(|g| g.ch).collect();
-        let level = parts[..4].windows(2).all(|p| {
-            (p[0].base - p[1].base).abs() < 0.05 * p[0].size && p[0].x[0] < p[1].x[0]
-        });
+    parts.sort_by(|a, b| a.x[0].total_cmp(&b.x[0]));
+    while let Some(first) = parts.first().cloned() {
+        let level: Vec<usize> = (0..parts.len())
+            .filter(|&i| (parts[i].base - first.base).abs() < 0.05 * first.size)
+            .take(4)
+            .collect();
+        let signs: Vec<char> = level.iter().map(|&i| parts[i].ch).collect();
         let ch = match &*signs {
-            ['╭', '╯', '╰', '╮'] if level => '⏞',
-            ['╰', '╮', '╭', '╯'] if level => '⏟',
+            ['╭', '╯', '╰', '╮'] => '⏞',
+            ['╰', '╮', '╭', '╯'] => '⏟',
             _ => break,
         };
-        let four: Vec<Glyph> = parts.drain(..4).collect();
+        let mut four: Vec<Glyph> = level.iter().rev().map(|&i| parts.remove(i)).collect();
+        four.reverse();
         let ink = four.iter().map(|g| g.ink).reduce(around);
         let x = [four[0].x[0], four[3].x[1]];
         out.push(Glyph {

@@ -137,6 +137,20 @@ impl Host {
         for more in [&self.up, &self.down, &self.over, &self.under] {
             parts.extend(more.iter().cloned());
         }
+        // Whether the lower script, or the upper, stands before the other.
+        let ends = |p: &[Piece]| {
+            p.iter().fold([f32::MAX, f32::MIN], |e, p| {
+                [e[0].min(p.x[0]), e[1].max(p.x[1])]
+            })
+        };
+        let (up, down) = (ends(&self.up), ends(&self.down));
+        let most = 0.1 * largest(&self.up);
+        let apart = match () {
+            () if self.takes_limits() => None,
+            () if up[0] >= down[1] - most => Some(true),
+            () if down[0] >= up[1] - most => Some(false),
+            () => None,
+        };
         // Only limits stand in several rows.
         let limits = self.takes_limits();
         let within = |pieces: Vec<Piece>| -> Option<Option<Inner>> {
@@ -146,7 +160,7 @@ impl Host {
             let inner = inner(pieces, level)?;
             (limits || matches!(inner, Inner::Row(_))).then_some(Some(inner))
         };
-        let (sup, sub) = (within(self.up)?, within(self.down)?);
+        let (mut sup, mut sub) = (within(self.up)?, within(self.down)?);
         let (over, under) = (within(self.over)?, within(self.under)?);
         let mut piece = self.base.clone();
         if over.is_some() || under.is_some() {
@@ -157,6 +171,25 @@ impl Host {
                 under,
             };
             piece = Some(Piece { node, ..base });
+        }
+        // Indices that stand one after the other.
+        if let (Some(_), Some(_), Some(base), Some(lower)) = (&sup, &sub, &piece, apart) {
+            let (first, second) = if lower {
+                (sub.take(), sup.take())
+            } else {
+                (sup.take(), sub.take())
+            };
+            let (first_sub, first_sup) = if lower { (first, None) } else { (None, first) };
+            let node = Node::Scripts {
+                base: Some(Box::new(base.clone())),
+                sub: first_sub,
+                sup: first_sup,
+            };
+            piece = Some(Piece {
+                node,
+                ..base.clone()
+            });
+            (sup, sub) = if lower { (second, None) } else { (None, second) };
         }
         if sup.is_some() || sub.is_some() {
             let like = piece.clone().or_else(|| parts.first().cloned())?;
@@ -179,6 +212,11 @@ impl Host {
 /// Gives operators what stands above and below them, and relations their labels.
 fn limits(hosts: &mut [Host], rest: &mut Vec<Piece>, size: f32) {
     let takes = |h: &&mut Host| h.takes_limits() || h.is_relation();
+    let operators: Vec<f32> = hosts
+        .iter()
+        .filter(|h| h.takes_limits())
+        .filter_map(|h| Some(h.base.as_ref()?.middle()[0]))
+        .collect();
     for host in hosts.iter_mut().filter(takes) {
         let Some(base) = host.base.clone() else {
             continue;
@@ -198,8 +236,14 @@ fn limits(hosts: &mut [Host], rest: &mut Vec<Piece>, size: f32) {
                 let small = !relation || p.size <= SCRIPT * size;
                 beyond(p) && small && p.is_within(base.x[0], base.x[1])
             };
+            let off = |p: &Piece, x: f32| (p.middle()[0] - x).abs();
+            let nearest = |p: &Piece| {
+                let here = off(p, base.middle()[0]);
+                relation || operators.iter().all(|&x| off(p, x) >= here - 0.01)
+            };
             let near = |p: &Piece, taken: &[Piece]| {
                 beyond(p)
+                    && nearest(p)
                     && taken.iter().any(|t| {
                         let apart = (p.at[0] - t.at[2]).max(t.at[0] - p.at[2]);
                         let both = p.at[3].min(t.at[3]) - p.at[1].max(t.at[1]);
