@@ -22,7 +22,7 @@ mod signs;
 mod table;
 mod tree;
 
-pub use self::region::{Formula, of_regions};
+pub use self::region::of_regions;
 
 #[cfg(test)]
 mod tests;
