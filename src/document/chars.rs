@@ -64,7 +64,9 @@ impl Fonts {
             Some((known, _)) if *known == name => {}
             last => *last = Some((name.clone(), Font::new(&name))),
         }
-        let (_, font) = self.0.get_or_insert_with(|| (name.clone(), Font::new(&name)));
+        let (_, font) = self
+            .0
+            .get_or_insert_with(|| (name.clone(), Font::new(&name)));
         font
     }
 }
@@ -87,12 +89,7 @@ fn is_plain(ch: char) -> bool {
 }
 
 /// `None` where pdfium gives no box.
-fn char_of(
-    c: &PdfPageTextChar<'_>,
-    ch: char,
-    place: Place,
-    fonts: &mut Fonts,
-) -> Option<PageChar> {
+fn char_of(c: &PdfPageTextChar<'_>, ch: char, place: Place, fonts: &mut Fonts) -> Option<PageChar> {
     let loose = c.loose_bounds().ok()?;
     let [x1, y1, x2, y2] = shown(&loose, place);
     let mut out = PageChar {
@@ -116,7 +113,9 @@ fn char_of(
         {
             let ink = shown(&tight, place);
             out.ink = ink.iter().all(|v| v.is_finite()).then_some(ink);
-            let above = c.origin().is_ok_and(|(_, y)| tight.bottom().value > y.value + 0.05 * size);
+            let above = c
+                .origin()
+                .is_ok_and(|(_, y)| tight.bottom().value > y.value + 0.05 * size);
             if font.is_hook(out.ch, above) {
                 out.ch = char::REPLACEMENT_CHARACTER;
             }

@@ -66,7 +66,8 @@ const PARTS: &str = "⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪⎮⎞⎟⎠⎤⎥⎦⎫⎬�
 /// The name without the mark of a subset ("ABCDEF+"), in capitals.
 fn bare(name: &str) -> String {
     let name = match name.get(..7) {
-        Some(mark) if mark[..6].bytes().all(|b| b.is_ascii_uppercase()) => match mark.as_bytes()[6] {
+        Some(mark) if mark[..6].bytes().all(|b| b.is_ascii_uppercase()) => match mark.as_bytes()[6]
+        {
             b'+' | b'_' => &name[7..],
             _ => name,
         },
@@ -204,12 +205,14 @@ fn style(name: &str) -> CharStyle {
     if starts(&["CMSS", "SFSS", "LMSANS"]) {
         return CharStyle::Sans;
     }
-    let italic = starts(&["CMMI", "CMTI", "CMSL", "SFTI", "SFSL", "SFCI", "RTXMI", "TXMI", "RPXMI"])
-        || starts(&["PXMI", "LMMATHITALIC"])
+    let italic = starts(&[
+        "CMMI", "CMTI", "CMSL", "SFTI", "SFSL", "SFCI", "RTXMI", "TXMI", "RPXMI",
+    ]) || starts(&["PXMI", "LMMATHITALIC"])
         || has(&["ITALIC", "OBLIQUE", "SLANTED"])
         || name.ends_with("-IT")
         || name.ends_with("ITAL");
-    let bold = starts(&["CMBX", "CMB1", "SFBX"]) || has(&["BOLD", "BLACK"]) || name.ends_with("-BD");
+    let bold =
+        starts(&["CMBX", "CMB1", "SFBX"]) || has(&["BOLD", "BLACK"]) || name.ends_with("-BD");
     match (bold, italic) {
         (true, true) => CharStyle::BoldItalic,
         (true, false) => CharStyle::Bold,

@@ -97,9 +97,12 @@ fn is_numerator(rule: &Piece, pieces: &[Piece]) -> bool {
     let margin = 0.1 * nearest.size;
     let (from, to) = (rule.at[0] - margin, rule.at[2] + margin);
     let own = |p: &Piece| level(p) && p.is_within(from, to);
-    let ends = pieces.iter().filter(|p| own(p)).fold([f32::MAX, f32::MIN], |e, p| {
-        [e[0].min(p.at[0]), e[1].max(p.at[2])]
-    });
+    let ends = pieces
+        .iter()
+        .filter(|p| own(p))
+        .fold([f32::MAX, f32::MIN], |e, p| {
+            [e[0].min(p.at[0]), e[1].max(p.at[2])]
+        });
     let off = (ends[0] + ends[1]) / 2.0 - rule.middle()[0];
     let goes_on = pieces.iter().any(|p| {
         let apart = (from - p.x[1]).max(p.x[0] - to);

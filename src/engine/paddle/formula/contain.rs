@@ -286,7 +286,12 @@ fn line(rule: &Piece, role: Role, pieces: &mut Vec<Piece>, level: Level) -> Opti
         Role::Fraction => {
             let above = take(pieces, |p| at(p) && p.middle()[1] < y);
             let below = take(pieces, |p| at(p) && p.middle()[1] >= y);
-            let parts: Vec<Piece> = [rule].into_iter().chain(&above).chain(&below).cloned().collect();
+            let parts: Vec<Piece> = [rule]
+                .into_iter()
+                .chain(&above)
+                .chain(&below)
+                .cloned()
+                .collect();
             let size = largest(&parts);
             let (over, under) = (single(above, level)?, single(below, level)?);
             let node = Node::Fraction { over, under };

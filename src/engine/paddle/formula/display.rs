@@ -181,11 +181,7 @@ fn number(pieces: &[Piece]) -> Option<(Vec<usize>, String)> {
 
 /// The lines in LaTeX, with `&` where they are aligned.
 fn aligned(lines: &[Vec<Piece>], letters: Letters) -> Option<Vec<String>> {
-    let size = lines
-        .iter()
-        .flatten()
-        .map(|p| p.size)
-        .fold(1.0, f32::max);
+    let size = lines.iter().flatten().map(|p| p.size).fold(1.0, f32::max);
     let start = |line: &[Piece]| line.first().map_or(0.0, |p| p.x[0]);
     let relation = |p: &Piece| match &p.node {
         Node::Sign(ch, _) => signs::is_relation(*ch),

@@ -107,7 +107,9 @@ const BLOCKS: [(u32, u32, CharStyle); 19] = [
 fn plain(ch: char, style: CharStyle) -> (char, CharStyle) {
     let style = match ch {
         'ℂ' | 'ℍ' | 'ℕ' | 'ℙ' | 'ℚ' | 'ℝ' | 'ℤ' => CharStyle::Double,
-        'ℬ' | 'ℰ' | 'ℱ' | 'ℋ' | 'ℐ' | 'ℒ' | 'ℳ' | 'ℛ' | 'ℯ' | 'ℊ' | 'ℴ' => CharStyle::Script,
+        'ℬ' | 'ℰ' | 'ℱ' | 'ℋ' | 'ℐ' | 'ℒ' | 'ℳ' | 'ℛ' | 'ℯ' | 'ℊ' | 'ℴ' => {
+            CharStyle::Script
+        }
         'ℭ' | 'ℌ' | 'ℨ' => CharStyle::Fraktur,
         'ℎ' => CharStyle::Italic,
         'Ω' | '∆' | 'µ' => style,

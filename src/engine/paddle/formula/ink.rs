@@ -81,7 +81,9 @@ impl Part {
         }
         let clamp = |v: f32| (v - self.x as f32).clamp(0.0, self.width as f32) as usize;
         let (from, start) = (clamp(x1), row as usize * self.width);
-        let row = self.dark.get(start + from..start + clamp(x2.ceil()).max(from));
+        let row = self
+            .dark
+            .get(start + from..start + clamp(x2.ceil()).max(from));
         row.is_some_and(|row| row.contains(&true))
     }
 
@@ -140,10 +142,7 @@ pub fn rules(
     let rules = long_runs(&part, &part.known(all(), 0.5), size);
     let mut known = part.known(all(), MARGIN);
     for [x1, y1, x2, y2] in &rules {
-        part.fill(
-            [x1 - 2.0, y1 - MARGIN, x2 + 2.0, y2 + MARGIN],
-            &mut known,
-        );
+        part.fill([x1 - 2.0, y1 - MARGIN, x2 + 2.0, y2 + MARGIN], &mut known);
     }
     let most = [LEFT * size * size, LEFT_WIDE * size].map(|v| v.max(6.0) as usize);
     is_explained(&part, &known, most).then_some(rules)
@@ -172,9 +171,8 @@ fn grow(part: &Part, own: &mut [Glyph]) {
             .filter(|(j, g)| *j != i && g.ink[0] < x2 && g.ink[2] > x1)
             .map(|(_, g)| [g.ink[1], g.ink[3]])
             .collect();
-        let goes_on = |y: f32| {
-            !stops.iter().any(|s| (s[0]..=s[1]).contains(&y)) && part.is_dark([x1, x2], y)
-        };
+        let goes_on =
+            |y: f32| !stops.iter().any(|s| (s[0]..=s[1]).contains(&y)) && part.is_dark([x1, x2], y);
         let (mut top, mut bottom) = (y1, y2);
         while goes_on(top - 1.0) || goes_on(top - 2.0) {
             top -= 1.0;
@@ -244,7 +242,12 @@ fn long_runs(part: &Part, known: &[bool], size: f32) -> Vec<Rule> {
             && free.len() as f32 >= FREE * (last + 1 - first) as f32
             && free.len() >= long
         {
-            let at = [first + part.x, top + part.y, last + 1 + part.x, bottom + part.y];
+            let at = [
+                first + part.x,
+                top + part.y,
+                last + 1 + part.x,
+                bottom + part.y,
+            ];
             rules.push(at.map(|v| v as f32));
         }
     }
@@ -327,7 +330,10 @@ mod tests {
         let minus = [100, 50, 120, 52];
         let bar = [20, 50, 60, 52];
         let page = page(&[minus, bar, [30, 20, 45, 40]]);
-        let glyphs = [glyph(minus.map(|v| v as f32)), glyph([30.0, 20.0, 45.0, 40.0])];
+        let glyphs = [
+            glyph(minus.map(|v| v as f32)),
+            glyph([30.0, 20.0, 45.0, 40.0]),
+        ];
         let at = [5.0, 5.0, 190.0, 90.0];
         assert_eq!(
             rules(&page, at, &mut glyphs.clone(), &[], 28.0),

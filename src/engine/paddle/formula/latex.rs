@@ -164,7 +164,10 @@ fn scripts(
         Some(Inner::Row(all)) => {
             let count = all.iter().take_while(|p| primes(p) > 0).count();
             let primes: usize = all[..count].iter().map(primes).sum();
-            (primes, (count < all.len()).then(|| Inner::Row(all[count..].to_vec())))
+            (
+                primes,
+                (count < all.len()).then(|| Inner::Row(all[count..].to_vec())),
+            )
         }
         other => (0, other.cloned()),
     };

@@ -26,8 +26,8 @@ pub fn sign(ch: char, style: CharStyle, letters: Letters) -> Option<String> {
         return Some(styled(&ch.to_string(), style, false));
     }
     if ch.is_ascii_alphabetic() {
-        let plain = style == CharStyle::Italic
-            || style == CharStyle::Upright && letters == Letters::Plain;
+        let plain =
+            style == CharStyle::Italic || style == CharStyle::Upright && letters == Letters::Plain;
         return Some(if plain {
             ch.into()
         } else {
@@ -43,7 +43,8 @@ pub fn sign(ch: char, style: CharStyle, letters: Letters) -> Option<String> {
     }
     if let Some(command) = symbol(ch) {
         let greek = ('α'..='ϵ').contains(&ch) || ('Α'..='Ω').contains(&ch);
-        if matches!(style, CharStyle::Bold | CharStyle::BoldItalic) && (greek || ch == '∇' || ch == '∂')
+        if matches!(style, CharStyle::Bold | CharStyle::BoldItalic)
+            && (greek || ch == '∇' || ch == '∂')
         {
             return Some(format!("\\boldsymbol{{{command}}}"));
         }
@@ -90,7 +91,9 @@ pub fn word(word: &str) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.chars().filter(|c| !"\\{}$&#^_%~".contains(*c)).collect()
+    text.chars()
+        .filter(|c| !"\\{}$&#^_%~".contains(*c))
+        .collect()
 }
 
 /// What several pieces are together: words of a text, dots, digits and letters of one style. With

@@ -35,9 +35,7 @@ pub fn accented(pieces: Vec<Piece>) -> Option<Vec<Piece>> {
                     && (accent.size - p.size).abs() <= 0.1 * accent.size
             })
             .min_by(|(_, a), (_, b)| {
-                let off = |p: &Piece| {
-                    (p.middle()[0] - x).abs() + (p.at[1] - accent.at[3]).abs()
-                };
+                let off = |p: &Piece| (p.middle()[0] - x).abs() + (p.at[1] - accent.at[3]).abs();
                 off(a).total_cmp(&off(b))
             })
             .map(|(i, _)| i)?;

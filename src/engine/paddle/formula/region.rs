@@ -105,7 +105,8 @@ fn middle(glyph: &Glyph) -> [f32; 2] {
 
 /// A drawn character on the upright page; `None` for what shows nothing.
 fn found(c: &PageChar, pose: &Pose) -> Option<Found> {
-    let empty = matches!(c.ch, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{fe00}'..='\u{fe0f}');
+    let empty =
+        matches!(c.ch, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{fe00}'..='\u{fe0f}');
     if c.kind != CharKind::Drawn || c.ch.is_whitespace() || empty {
         return None;
     }
@@ -183,9 +184,8 @@ fn once<'a>(glyphs: impl Iterator<Item = &'a Glyph>) -> Vec<Glyph> {
     let mut start = 0;
     for glyph in glyphs {
         let near = |a: f32, b: f32| (a - b).abs() < TWICE * glyph.size;
-        let twice = |g: &Glyph| {
-            g.ch == glyph.ch && near(g.x[0], glyph.x[0]) && near(g.base, glyph.base)
-        };
+        let twice =
+            |g: &Glyph| g.ch == glyph.ch && near(g.x[0], glyph.x[0]) && near(g.base, glyph.base);
         let one = out.get(start).is_some_and(|first| {
             let last = out.last().map_or(first.x[1], |l| l.x[1]);
             near(first.x[0], glyph.x[0])

@@ -189,7 +189,11 @@ impl Host {
                 node,
                 ..base.clone()
             });
-            (sup, sub) = if lower { (second, None) } else { (None, second) };
+            (sup, sub) = if lower {
+                (second, None)
+            } else {
+                (None, second)
+            };
         }
         if sup.is_some() || sub.is_some() {
             let like = piece.clone().or_else(|| parts.first().cloned())?;
@@ -267,13 +271,7 @@ fn limits(hosts: &mut [Host], rest: &mut Vec<Piece>, size: f32) {
 
 /// Gives a raised or lowered piece to the piece on the baseline that it stands at; `None` where it
 /// stands at none, or is too large for a script.
-fn place(
-    hosts: &mut Vec<Host>,
-    piece: Piece,
-    up: bool,
-    size: f32,
-    level: Level,
-) -> Option<()> {
+fn place(hosts: &mut Vec<Host>, piece: Piece, up: bool, size: f32, level: Level) -> Option<()> {
     let small = piece.size <= SCRIPT * size;
     let start = piece.x[0] + 0.1 * piece.size;
     let at = hosts
@@ -281,10 +279,16 @@ fn place(
         .rposition(|h| h.base.as_ref().is_none_or(|b| b.middle()[0] < start));
     // What stands nearer to what follows than to an operator before it belongs to what follows.
     let after = at.map_or(0, |at| at + 1);
-    let to_next = hosts.get(after).and_then(|h| h.base.as_ref()).map(|b| b.x[0] - piece.x[1]);
+    let to_next = hosts
+        .get(after)
+        .and_then(|h| h.base.as_ref())
+        .map(|b| b.x[0] - piece.x[1]);
     let before = at.and_then(|at| hosts.get(at)).is_some_and(|h| {
         let free = h.up.is_empty() && h.down.is_empty();
-        let base = h.base.as_ref().filter(|b| free && b.sign().is_some_and(signs::is_operator));
+        let base = h
+            .base
+            .as_ref()
+            .filter(|b| free && b.sign().is_some_and(signs::is_operator));
         base.is_some_and(|b| piece.x[0] - b.x[1] > 0.12 * size)
     });
     let begins = before && to_next.is_some_and(|gap| gap < 0.1 * size);
@@ -305,7 +309,8 @@ fn place(
         piece.x[0] - end > 0.8 * size
     });
     let of_tall = host.base.as_ref().is_some_and(|b| b.axis.is_some());
-    if far || !(small || of_tall || size <= 0.0 || (level.is_smallest(size) && piece.size <= size)) {
+    if far || !(small || of_tall || size <= 0.0 || (level.is_smallest(size) && piece.size <= size))
+    {
         return None;
     }
     if up {
@@ -315,4 +320,3 @@ fn place(
     }
     Some(())
 }
-

@@ -165,7 +165,9 @@ fn cases_whose_brace_is_made_of_parts() {
         set.at(x).hung(ch, 26.0, top, bottom);
     }
     set.at(x + 27.0).put("x", 80.0, SIZE).put("2", 69.0, 21.0);
-    set.at(x + 90.0).upright("if ", 80.0).put("x > 0", 80.0, SIZE);
+    set.at(x + 90.0)
+        .upright("if ", 80.0)
+        .put("x > 0", 80.0, SIZE);
     set.at(x + 27.0).put("0", 120.0, SIZE);
     set.at(x + 90.0).upright("otherwise", 120.0);
     assert_eq!(
@@ -311,5 +313,8 @@ fn a_region_is_read_where_its_glyphs_are_all_that_it_shows() {
     assert_eq!(page(&letters, Source::Image), [None, None]);
     // Something that is no glyph.
     let [a, b] = letters;
-    assert_eq!(page(&[a, b, [150, 80, 165, 100]], Source::Layer), [None, None]);
+    assert_eq!(
+        page(&[a, b, [150, 80, 165, 100]], Source::Layer),
+        [None, None]
+    );
 }

@@ -139,7 +139,10 @@ impl Piece {
     /// A piece made of others; `parts` is not empty.
     pub fn of_parts(node: Node, parts: &[Piece], base: f32, axis: Option<f32>) -> Self {
         let at = parts.iter().map(|p| p.at).reduce(around);
-        let x = parts.iter().map(|p| p.x).reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])]);
+        let x = parts
+            .iter()
+            .map(|p| p.x)
+            .reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])]);
         Self {
             node,
             at: at.unwrap_or_default(),

@@ -180,7 +180,11 @@ impl Page<'_> {
             places.iter().any(inside)
         });
         // Operators and brackets of a formula reach over its lines.
-        let known_places: Vec<Slanted> = places.iter().copied().chain(formulas.map(upright_box)).collect();
+        let known_places: Vec<Slanted> = places
+            .iter()
+            .copied()
+            .chain(formulas.map(upright_box))
+            .collect();
         let left = explained::unexplained(self.image, dpi, &known_places, self.regions);
         let whole = self.image.width as f32 * self.image.height as f32;
         if left.is_some_and(|at| area(at) > MUCH * whole) {

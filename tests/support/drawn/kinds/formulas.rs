@@ -1,9 +1,9 @@
 //! Display formulas, each with the LaTeX that says the same.
 
+use super::super::Drawn;
 use super::super::source::Style;
 use super::super::truth::{Block, Formula};
 use super::super::words::Words;
-use super::super::Drawn;
 use super::{NEW_COMPUTER_MODERN, drawn, paragraphs};
 
 /// typst and LaTeX.
