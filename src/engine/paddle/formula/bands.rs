@@ -163,10 +163,11 @@ fn reach(piece: &Piece, pieces: &[Piece], full: f32) -> [f32; 2] {
 fn limits(at: [f32; 4], size: f32, pieces: &[Piece]) -> [f32; 2] {
     let mut reach = [at[1], at[3]];
     for piece in pieces.iter().filter(|p| p.size < 0.9 * size) {
-        // Not what stands over or under a bar of its own.
+        // Not what stands over or under a bar of its own, which leaves the operator out.
         let of_bar = pieces.iter().filter(|p| p.is_rule()).any(|rule| {
             let gap = (rule.at[1] - piece.at[3]).max(piece.at[1] - rule.at[3]);
-            piece.is_within(rule.at[0], rule.at[2]) && gap < 0.3 * size
+            let both = rule.at[0] <= at[0] && rule.at[2] >= at[2];
+            piece.is_within(rule.at[0], rule.at[2]) && gap < 0.3 * size && !both
         });
         let within = piece.is_within(at[0] - 0.1 * size, at[2] + 0.1 * size);
         if of_bar || !within || matches!(piece.node, Node::Fraction { .. }) {
