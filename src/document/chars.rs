@@ -7,6 +7,7 @@ use pdfium_render::prelude::*;
 
 use super::place::Place;
 use super::spaces;
+use super::tex_fonts::Font;
 use crate::page::{CharKind, PageChar, PageChars};
 
 /// Characters of a page at most; what comes after them is left out. A page of a newspaper has some
@@ -18,12 +19,25 @@ const LEVEL: f32 = 0.005;
 /// The characters of a page that lies at `place`.
 pub fn of(page: &PdfPage<'_>, place: Place) -> Result<PageChars, PdfiumError> {
     let text = page.text()?;
-    let mut chars: Vec<PageChar> = text
-        .chars()
-        .iter()
-        .take(MAX_CHARS)
-        .filter_map(|c| char_of(&c, place))
-        .collect();
+    let mut fonts = Fonts::default();
+    let mut chars: Vec<PageChar> = Vec::new();
+    let mut high = None;
+    for c in text.chars().iter().take(MAX_CHARS) {
+        // pdfium counts in UTF-16: a letter beyond U+FFFF comes as two characters in one place.
+        let half = c.unicode_value();
+        let ch = match (high.take(), half) {
+            (_, 0xd800..0xdc00) => {
+                high = Some(half);
+                continue;
+            }
+            (Some(high), 0xdc00..0xe000) => {
+                char::from_u32(0x10000 + ((high - 0xd800) << 10) + (half - 0xdc00))
+            }
+            _ => c.unicode_char(),
+        };
+        let ch = ch.unwrap_or(char::REPLACEMENT_CHARACTER);
+        chars.extend(char_of(&c, ch, place, &mut fonts));
+    }
     let mut points = Vec::new();
     let mut pictures = Pictures::default();
     for object in page.objects().iter() {
@@ -40,20 +54,73 @@ pub fn of(page: &PdfPage<'_>, place: Place) -> Result<PageChars, PdfiumError> {
     })
 }
 
+/// What is known of the last character's font: those that follow mostly have the same.
+#[derive(Default)]
+struct Fonts(Option<(String, Font)>);
+
+impl Fonts {
+    fn of(&mut self, name: String) -> &Font {
+        match &mut self.0 {
+            Some((known, _)) if *known == name => {}
+            last => *last = Some((name.clone(), Font::new(&name))),
+        }
+        let (_, font) = self
+            .0
+            .get_or_insert_with(|| (name.clone(), Font::new(&name)));
+        font
+    }
+}
+
+/// A rectangle of page space as displayed: x1, y1, x2, y2.
+fn shown(rect: &PdfRect, place: Place) -> [f32; 4] {
+    let (ax, ay) = place.to_display(rect.left().value, rect.top().value);
+    let (bx, by) = place.to_display(rect.right().value, rect.bottom().value);
+    [ax.min(bx), ay.min(by), ax.max(bx), ay.max(by)]
+}
+
+/// Whether the outline of a character follows from its baseline and size: of letters, digits and
+/// what ends sentences. Not of accents, Greek and the letters of mathematics.
+fn is_plain(ch: char) -> bool {
+    match ch {
+        '\u{2b0}'..='\u{3ff}' | '\u{2100}'..='\u{214f}' | '\u{1d400}'..='\u{1d7ff}' => false,
+        '.' | ',' | ';' | ':' | '!' | '?' => true,
+        c => c.is_alphanumeric() || c.is_whitespace(),
+    }
+}
+
 /// `None` where pdfium gives no box.
-fn char_of(c: &PdfPageTextChar<'_>, place: Place) -> Option<PageChar> {
+fn char_of(c: &PdfPageTextChar<'_>, ch: char, place: Place, fonts: &mut Fonts) -> Option<PageChar> {
     let loose = c.loose_bounds().ok()?;
-    let (ax, ay) = place.to_display(loose.left().value, loose.top().value);
-    let (bx, by) = place.to_display(loose.right().value, loose.bottom().value);
+    let [x1, y1, x2, y2] = shown(&loose, place);
     let mut out = PageChar {
-        ch: c.unicode_char().unwrap_or(char::REPLACEMENT_CHARACTER),
-        x1: ax.min(bx),
-        y1: ay.min(by),
-        x2: ax.max(bx),
-        y2: ay.max(by),
+        ch,
+        x1,
+        y1,
+        x2,
+        y2,
         kind: kind(c),
         ..PageChar::default()
     };
+    if out.kind != CharKind::Generated {
+        let font = fonts.of(c.font_name());
+        let size = c.scaled_font_size().value.abs().max(1e-3);
+        out.ch = font.sign(ch, loose.width().value / size);
+        out.style = font.style(out.ch);
+        if (font.is_of_signs(out.ch) || !is_plain(out.ch))
+            && let Ok(tight) = c.tight_bounds()
+            && tight.width().value > 0.0
+            && tight.height().value > 0.0
+        {
+            let ink = shown(&tight, place);
+            out.ink = ink.iter().all(|v| v.is_finite()).then_some(ink);
+            let above = c
+                .origin()
+                .is_ok_and(|(_, y)| tight.bottom().value > y.value + 0.05 * size);
+            if font.is_hook(out.ch, above) {
+                out.ch = char::REPLACEMENT_CHARACTER;
+            }
+        }
+    }
     if let (Ok(m), Ok((x, y))) = (c.matrix(), c.origin()) {
         let size = c.unscaled_font_size().value * m.c().hypot(m.d());
         // A font of negative size is set the other way.

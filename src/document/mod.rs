@@ -18,6 +18,7 @@ pub mod place;
 pub mod protocol;
 pub mod sandbox;
 mod spaces;
+mod tex_fonts;
 pub mod typeset;
 pub mod worker;
 pub mod xhtml;

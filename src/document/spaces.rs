@@ -45,6 +45,7 @@ fn between(a: &PageChar, b: &PageChar, spaces: &[(f32, f32)]) -> Option<PageChar
             x1: x,
             x2: x,
             origin: [x, a.origin[1]],
+            ink: None,
             ..*a
         })
 }

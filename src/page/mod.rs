@@ -1,11 +1,12 @@
 //! The nouns that the rooms share: page image, characters, block, reading and grounded text;
-//! [`words`] puts lines of text together.
+//! [`words`] puts lines of text together, [`latex`] names the signs of mathematics.
 //!
 //! Two frames are used. The *displayed page* is what a viewer shows (crop box and `/Rotate`
 //! applied), origin at its top left corner. Boxes in readings are 0 to 999 of that frame.
 
 mod book;
 mod grounded;
+pub mod latex;
 mod overlay;
 mod reading;
 pub mod words;
@@ -136,10 +137,36 @@ impl CharKind {
     }
 }
 
+/// How the letters of a character's font look, as far as its name tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CharStyle {
+    #[default]
+    Upright,
+    Italic,
+    Bold,
+    BoldItalic,
+    /// Calligraphic.
+    Script,
+    Fraktur,
+    /// Blackboard bold.
+    Double,
+    Sans,
+    /// Of a typewriter.
+    Mono,
+}
+
+impl CharStyle {
+    fn is_upright(&self) -> bool {
+        *self == Self::Upright
+    }
+}
+
 /// One character of the text layer, in fractions (0.0 to 1.0) of the displayed page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PageChar {
-    /// As the file maps it: 0, U+FFFD and private use are glyphs that it does not map.
+    /// As the file maps it, or as TeX's encodings of mathematics do for a font of them: 0, U+FFFD
+    /// and private use are glyphs that neither maps.
     pub ch: char,
     /// The upright box around the character's advance and its font's ascent and descent.
     pub x1: f32,
@@ -157,6 +184,12 @@ pub struct PageChar {
     pub angle: f32,
     #[serde(default, skip_serializing_if = "CharKind::is_drawn")]
     pub kind: CharKind,
+    #[serde(default, skip_serializing_if = "CharStyle::is_upright")]
+    pub style: CharStyle,
+    /// The upright box around the glyph's outline, x1, y1, x2, y2, of signs: those of letters and
+    /// digits follow from their baseline and size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ink: Option<[f32; 4]>,
 }
 
 fn is_zero(v: &f32) -> bool {

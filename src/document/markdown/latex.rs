@@ -5,8 +5,7 @@
 //! are written as they are (both programs draw them).
 
 use crate::document::flow::{Math, Style};
-
-use super::symbols::{self, operator_name, symbol};
+use crate::page::latex::{self as symbols, operator_name, symbol};
 
 /// A formula in LaTeX; empty where it shows nothing.
 pub fn latex(math: &Math) -> String {

@@ -11,7 +11,6 @@ mod escape;
 mod inline;
 pub mod latex;
 mod notes;
-mod symbols;
 mod table;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! The embedded default engine: PP-OCR detection and recognition, page orientation,
-//! PP-DocLayoutV3 with its reading order, and tables; a formula model of the user's own beside them.
+//! PP-DocLayoutV3 with its reading order, tables, formulas from the text layer, and a formula model
+//! of the user's own.
 //!
 //! A page is turned upright, its regions and lines are found on small copies, the lines are cut
 //! from the page image itself and read in batches of similar width, and put into the regions.
@@ -53,7 +54,7 @@ const MAX_RECOGNISERS: usize = 8;
 /// Points of an inch.
 const POINTS: f32 = 72.0;
 /// Changes whenever the same page would be read otherwise.
-const REVISION: u32 = 4;
+const REVISION: u32 = 5;
 
 /// What is said of a page whose text layer is not asked for.
 const IMAGE: PageText = PageText {
@@ -214,20 +215,26 @@ impl Paddle {
         let Seen {
             page,
             pose,
-            regions,
+            mut regions,
             lines,
             text,
         } = self.look(Pixels::from(image), dpi, chars, &mut laps)?;
         let (width, height) = (page.width as f32, page.height as f32);
         let mut rebuilt = self.tables.of_regions(&page, &regions, &lines)?;
         laps.lap("tables");
-        if let Some(formulas) = &mut self.formulas {
-            let read = formulas.of_regions(&page, &regions, dpi)?;
-            for (rebuilt, formula) in rebuilt.iter_mut().zip(read) {
-                *rebuilt = rebuilt.take().or(formula);
+        let formulas = formula::of_regions(&page, &regions, &lines, chars, &pose);
+        let places = regions.iter_mut().zip(&mut rebuilt);
+        for ((region, rebuilt), formula) in places.zip(formulas) {
+            if let Some(formula) = formula {
+                // Its limits and brackets are no text beside it.
+                region.at = formula.at;
+                *rebuilt = Some(formula.markdown);
             }
-            laps.lap("formulas");
         }
+        if let Some(model) = &mut self.formulas {
+            model.read_rest(&page, &regions, dpi, &mut rebuilt)?;
+        }
+        laps.lap("formulas");
         let blocks = compose::compose(&regions, &lines, &rebuilt, width, height)
             .into_iter()
             .map(|placed| Block {

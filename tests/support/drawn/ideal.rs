@@ -28,6 +28,7 @@ pub fn markdown(blocks: &[Block]) -> String {
             Block::Table(t, _) => parts.push(table(t)),
             Block::Figure(text) => parts.push(format!("![](images/0_0.jpg)\n\n{text}")),
             Block::Code(text) => parts.push(format!("```\n{text}\n```")),
+            Block::Formula(formula) => parts.push(format!("$$\n{}\n$$", formula.latex)),
             Block::Break => parts.append(&mut notes),
         }
     }

@@ -146,6 +146,11 @@ fn block(style: &Style, block: &Block) -> String {
         Block::Figure(caption) => format!("#{}\n#{}\n\n", picture(), captioned(style, caption)),
         Block::Caption(text) => format!("#{}\n\n", captioned(style, text)),
         Block::Code(text) => format!("#raw(block: true, {})\n\n", literal(text)),
+        Block::Formula(formula) => format!(
+            "#math.equation(block: true, numbering: {}, $ {} $)\n\n",
+            if formula.numbered { "\"(1)\"" } else { "none" },
+            formula.typst
+        ),
         Block::Break => "#pagebreak()\n\n".to_owned(),
     }
 }

@@ -77,6 +77,17 @@ pub struct List {
     pub items: Vec<Item>,
 }
 
+/// A display formula.
+#[derive(Clone, Debug)]
+pub struct Formula {
+    /// As typst sets it, between its dollar signs.
+    pub typst: &'static str,
+    /// The same in LaTeX, with its number.
+    pub latex: String,
+    /// Whether its number is printed beside it: that of the numbered formulas so far.
+    pub numbered: bool,
+}
+
 #[derive(Clone, Debug)]
 pub enum Block {
     Title(String),
@@ -91,6 +102,7 @@ pub enum Block {
     Figure(String),
     Caption(String),
     Code(String),
+    Formula(Formula),
     /// The next page begins here. Footnotes stand before it.
     Break,
 }
@@ -126,7 +138,7 @@ pub struct Unit {
     pub text: String,
 }
 
-/// The texts of `blocks` in the order in which a person reads them.
+/// The texts of `blocks` in the order in which a person reads them; formulas are none.
 pub fn units(blocks: &[Block]) -> Vec<Unit> {
     let mut units = Vec::new();
     let mut notes: Vec<String> = Vec::new();
@@ -152,6 +164,7 @@ pub fn units(blocks: &[Block]) -> Vec<Unit> {
             }
             Block::Figure(text) | Block::Caption(text) => units.push(unit(Kind::Caption, text)),
             Block::Code(text) => units.push(unit(Kind::Code, text)),
+            Block::Formula(_) => {}
             Block::Break => flush(&mut notes, &mut units),
         }
     }
@@ -176,6 +189,15 @@ fn items(list: &List, depth: u8, units: &mut Vec<Unit>) {
             items(inner, depth + 1, units);
         }
     }
+}
+
+/// The LaTeX of the formulas of `blocks` in order.
+pub fn formulas(blocks: &[Block]) -> Vec<&str> {
+    let formulas = blocks.iter().filter_map(|block| match block {
+        Block::Formula(formula) => Some(&*formula.latex),
+        _ => None,
+    });
+    formulas.collect()
 }
 
 /// The tables of `blocks` in order.

@@ -103,6 +103,24 @@ fn a_page_taken_for_one_figure_keeps_its_text() {
 }
 
 #[test]
+fn a_formula_takes_the_number_beside_it() {
+    let regions = [
+        region("display_formula", 0.2, 0.1, 0.7, 0.2),
+        region("formula_number", 0.8, 0.1, 0.9, 0.2),
+    ];
+    let lines = [
+        line(200.0, 130.0, 700.0, 160.0, "E = mc2"),
+        line(800.0, 130.0, 900.0, 160.0, "(7a)"),
+    ];
+    let formula = Some("$$\nE = mc^{2}\n$$".to_owned());
+    let blocks = compose(&regions, &lines, &[formula, None], 1000.0, 1000.0);
+    assert_eq!(blocks.len(), 1);
+    assert_eq!(blocks[0].content, "$$\nE = mc^{2} \\tag{7a}\n$$");
+    let blocks = compose(&regions, &lines, &[None, None], 1000.0, 1000.0);
+    assert_eq!(blocks[0].content, "E = mc2 (7a)");
+}
+
+#[test]
 fn a_rebuilt_table_has_its_lines_and_another_keeps_their_text() {
     let regions = [
         region("table", 0.0, 0.0, 1.0, 0.5),

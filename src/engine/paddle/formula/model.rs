@@ -108,19 +108,22 @@ impl Model {
         Ok(())
     }
 
-    /// For each region the Markdown of its formula (`$$`, LaTeX, `$$` in lines), where it is labelled
-    /// `display_formula` and the model reads one. `dpi`: pixels of the upright `page` an inch.
-    pub fn of_regions(
+    /// Puts the Markdown of formulas (`$$`, LaTeX, `$$` in lines) into `rebuilt`, for regions that are
+    /// labelled `display_formula` and have nothing there yet, where the model reads one. `dpi`: pixels
+    /// of the upright `page` an inch.
+    pub fn read_rest(
         &mut self,
         page: &Pixels<'_>,
         regions: &[Region],
         dpi: f32,
-    ) -> Result<Vec<Option<String>>, RunError> {
-        let mut read = vec![None; regions.len()];
+        rebuilt: &mut [Option<String>],
+    ) -> Result<(), RunError> {
         let wanted: Vec<(usize, [f64; 4])> = regions
             .iter()
             .enumerate()
-            .filter(|(_, region)| region.label == "display_formula")
+            .filter(|&(i, region)| {
+                region.label == "display_formula" && rebuilt.get(i).is_some_and(Option::is_none)
+            })
             .filter_map(|(i, region)| Some((i, picture::part(page, region.at, dpi)?)))
             .take(MOST_FORMULAS)
             .collect();
@@ -131,7 +134,7 @@ impl Model {
             match self.read(page, &parts) {
                 Ok(texts) => {
                     for (&(region, _), text) in batch.iter().zip(texts) {
-                        read[region] = text.map(|latex| format!("$$\n{latex}\n$$"));
+                        rebuilt[region] = text.map(|latex| format!("$$\n{latex}\n$$"));
                     }
                     rest = after;
                 }
@@ -145,7 +148,7 @@ impl Model {
                 Err(e) => return Err(e),
             }
         }
-        Ok(read)
+        Ok(())
     }
 
     /// The LaTeX of the formulas in `parts` of an image (x, y, width, height in pixels).

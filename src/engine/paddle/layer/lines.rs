@@ -22,6 +22,10 @@ pub struct Found {
     /// two characters in one place are not both what is seen there.
     pub glyphs: usize,
     pub unmapped: usize,
+    /// How many of `unmapped` are counted for standing in one place.
+    pub piled: usize,
+    /// Whether it stands in a formula.
+    pub formula: bool,
 }
 
 /// A gap above this, in line heights, begins a new line: columns stand further apart, words do not.
@@ -78,11 +82,14 @@ fn found(line: Line, glyphs: &[&Glyph]) -> Found {
     let shown: Vec<&&Glyph> = glyphs.iter().filter(|g| !g.is_space()).collect();
     let piled = shown.windows(2).filter(|p| is_piled(p[0], p[1])).count();
     let unmapped = shown.iter().filter(|g| g.sign == Sign::Unmapped).count();
+    let all = (unmapped + 2 * piled).min(shown.len());
     Found {
         line,
         invisible: shown.iter().filter(|g| g.invisible).count() * 2 > shown.len(),
         glyphs: shown.len(),
-        unmapped: (unmapped + 2 * piled).min(shown.len()),
+        unmapped: all,
+        piled: all - unmapped,
+        formula: false,
     }
 }
 

@@ -15,7 +15,9 @@ mod scripts;
 mod text;
 mod trust;
 
+pub use self::frame::to_upright;
 use self::lines::Found;
+pub use self::scripts::is_unmapped;
 pub use self::trust::Known;
 use self::trust::Verdict;
 use super::compose;
@@ -24,7 +26,7 @@ use super::layout::{Region, area};
 use super::line::{Line, Source};
 use super::pixels::{Pixels, Slanted};
 use crate::engine::session::RunError;
-use crate::page::{PageChars, PageText, TextSource};
+use crate::page::{PageChars, PageText, Role, TextSource};
 
 /// Difference of brightness (0 to 255) within a line from which on it shows something.
 const CONTRAST: u8 = 40;
@@ -82,6 +84,7 @@ impl Page<'_> {
             .partition(|f| f.invisible);
         for layer in [drawn, invisible] {
             let layer: Vec<Found> = layer.into_iter().flat_map(|f| self.divided(f)).collect();
+            let layer: Vec<Found> = layer.into_iter().map(|f| self.of_formula(f)).collect();
             // Scans are often printed over: what is drawn there goes first.
             let layer: Vec<&Found> = layer
                 .iter()
@@ -159,6 +162,7 @@ impl Page<'_> {
             .into_iter()
             .filter_map(|f| self.visible(f))
             .flat_map(|f| self.divided(f))
+            .map(|f| self.of_formula(f))
             .collect();
         if found.is_empty() || found.iter().any(|f| f.invisible || !trust::is_mapped(f)) {
             return Ok(None);
@@ -171,7 +175,17 @@ impl Page<'_> {
         if deskew::skew(&places).is_some() || level < 0.5 * length(&mut places.iter()) {
             return Ok(None);
         }
-        let left = explained::unexplained(self.image, dpi, &places, self.regions);
+        let formulas = self.formulas().filter(|at| {
+            let inside = |l: &Slanted| contains(*at, l);
+            places.iter().any(inside)
+        });
+        // Operators and brackets of a formula reach over its lines.
+        let known_places: Vec<Slanted> = places
+            .iter()
+            .copied()
+            .chain(formulas.map(upright_box))
+            .collect();
+        let left = explained::unexplained(self.image, dpi, &known_places, self.regions);
         let whole = self.image.width as f32 * self.image.height as f32;
         if left.is_some_and(|at| area(at) > MUCH * whole) {
             return Ok(None);
@@ -202,6 +216,27 @@ impl Page<'_> {
         Ok(Some((lines, text)))
     }
 
+    /// Where formulas stand: x1, y1, x2, y2 in pixels.
+    fn formulas(&self) -> impl Iterator<Item = [f32; 4]> {
+        let (width, height) = (self.image.width as f32, self.image.height as f32);
+        let all = self.regions.iter();
+        all.filter(|r| Role::of(r.label) == Role::Formula)
+            .map(move |r| {
+                let [x1, y1, x2, y2] = r.at;
+                [x1 * width, y1 * height, x2 * width, y2 * height]
+            })
+    }
+
+    /// A line of a formula is known as one: accents there stand over letters of their own.
+    fn of_formula(&self, found: Found) -> Found {
+        let formula = self.formulas().any(|at| contains(at, &found.line.at));
+        Found {
+            formula,
+            unmapped: found.unmapped - if formula { found.piled } else { 0 },
+            ..found
+        }
+    }
+
     /// A line cut where it runs over the gap between two regions side by side.
     fn divided(&self, found: Found) -> Vec<Found> {
         let (width, height) = (self.image.width as f32, self.image.height as f32);
@@ -215,6 +250,7 @@ impl Page<'_> {
             .map(|line| Found {
                 glyphs: line.text.chars().filter(|c| !c.is_whitespace()).count(),
                 unmapped: usize::from(!trust::is_mapped(&found)) * found.unmapped,
+                piled: usize::from(!trust::is_mapped(&found)) * found.piled,
                 line,
                 ..found
             })
@@ -288,6 +324,22 @@ impl Page<'_> {
             }
         }
         most.saturating_sub(least) >= CONTRAST
+    }
+}
+
+/// Whether a line's middle stands inside x1, y1, x2, y2.
+fn contains([x1, y1, x2, y2]: [f32; 4], line: &Slanted) -> bool {
+    (x1..=x2).contains(&line.cx) && (y1..=y2).contains(&line.cy)
+}
+
+/// A rectangle, x1, y1, x2, y2, as that of a level line.
+fn upright_box([x1, y1, x2, y2]: [f32; 4]) -> Slanted {
+    Slanted {
+        cx: (x1 + x2) / 2.0,
+        cy: (y1 + y2) / 2.0,
+        width: x2 - x1,
+        height: y2 - y1,
+        angle: 0.0,
     }
 }
 

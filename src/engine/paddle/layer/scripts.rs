@@ -1,5 +1,7 @@
 //! Characters of text: presentation forms, super- and subscripts, direction of writing. Pure.
 
+use unicode_normalization::UnicodeNormalization;
+
 /// Whether a glyph's character says nothing: not mapped, private, or none at all.
 pub fn is_unmapped(c: char) -> bool {
     matches!(c, '\u{fffd}' | '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..) || c.is_control()
@@ -89,100 +91,18 @@ pub fn mirrored(c: char) -> char {
     }
 }
 
-/// Arabic letters in the order of the block Arabic Presentation Forms-B from U+FE80 on, with the
-/// number of forms that each has there.
-const ARABIC: [(char, u32); 36] = [
-    ('\u{621}', 1),
-    ('\u{622}', 2),
-    ('\u{623}', 2),
-    ('\u{624}', 2),
-    ('\u{625}', 2),
-    ('\u{626}', 4),
-    ('\u{627}', 2),
-    ('\u{628}', 4),
-    ('\u{629}', 2),
-    ('\u{62a}', 4),
-    ('\u{62b}', 4),
-    ('\u{62c}', 4),
-    ('\u{62d}', 4),
-    ('\u{62e}', 4),
-    ('\u{62f}', 2),
-    ('\u{630}', 2),
-    ('\u{631}', 2),
-    ('\u{632}', 2),
-    ('\u{633}', 4),
-    ('\u{634}', 4),
-    ('\u{635}', 4),
-    ('\u{636}', 4),
-    ('\u{637}', 4),
-    ('\u{638}', 4),
-    ('\u{639}', 4),
-    ('\u{63a}', 4),
-    ('\u{641}', 4),
-    ('\u{642}', 4),
-    ('\u{643}', 4),
-    ('\u{644}', 4),
-    ('\u{645}', 4),
-    ('\u{646}', 4),
-    ('\u{647}', 4),
-    ('\u{648}', 2),
-    ('\u{649}', 2),
-    ('\u{64a}', 4),
-];
-
-/// Letters of Persian and Urdu in the block Arabic Presentation Forms-A: first form, number of
-/// forms, letter.
-const PERSIAN: [(u32, u32, char); 12] = [
-    (0xfb50, 2, '\u{671}'),
-    (0xfb56, 4, '\u{67e}'),
-    (0xfb66, 4, '\u{679}'),
-    (0xfb7a, 4, '\u{686}'),
-    (0xfb88, 2, '\u{688}'),
-    (0xfb8a, 2, '\u{698}'),
-    (0xfb8c, 2, '\u{691}'),
-    (0xfb8e, 4, '\u{6a9}'),
-    (0xfb92, 4, '\u{6af}'),
-    (0xfba6, 4, '\u{6c1}'),
-    (0xfbae, 2, '\u{6d2}'),
-    (0xfbfc, 4, '\u{6cc}'),
-];
-
-/// Appends a character as it is typed: Latin ligatures and Arabic presentation forms become their
-/// letters (Unicode's compatibility decomposition); all else stays.
+/// Appends a character as it is typed: Latin ligatures, Arabic presentation forms and the letters of
+/// mathematics become their letters (Unicode's compatibility decomposition); all else stays.
 pub fn push_typed(out: &mut String, c: char) {
-    let latin = match c {
-        '\u{fb00}' => "ff",
-        '\u{fb01}' => "fi",
-        '\u{fb02}' => "fl",
-        '\u{fb03}' => "ffi",
-        '\u{fb04}' => "ffl",
-        '\u{fb05}' | '\u{fb06}' => "st",
-        '\u{fef5}' | '\u{fef6}' => "\u{644}\u{622}",
-        '\u{fef7}' | '\u{fef8}' => "\u{644}\u{623}",
-        '\u{fef9}' | '\u{fefa}' => "\u{644}\u{625}",
-        '\u{fefb}' | '\u{fefc}' => "\u{644}\u{627}",
-        '\u{fdf2}' => "\u{627}\u{644}\u{644}\u{647}",
-        _ => "",
-    };
-    if !latin.is_empty() {
-        out.push_str(latin);
-        return;
+    match c {
+        '\u{fb00}'..='\u{fb06}'
+        | '\u{fb50}'..='\u{fbb1}'
+        | '\u{fbd3}'..='\u{fbff}'
+        | '\u{fdf2}'
+        | '\u{fe80}'..='\u{fefc}'
+        | '\u{1d400}'..='\u{1d7ff}' => out.extend(c.nfkc()),
+        c => out.push(c),
     }
-    let code = u32::from(c);
-    if (0xfe80..0xfef5).contains(&code) {
-        let mut first = 0xfe80;
-        for (letter, forms) in ARABIC {
-            if code < first + forms {
-                out.push(letter);
-                return;
-            }
-            first += forms;
-        }
-    }
-    let persian = PERSIAN
-        .iter()
-        .find(|(first, forms, _)| (*first..first + forms).contains(&code));
-    out.push(persian.map_or(c, |&(_, _, letter)| letter));
 }
 
 /// Where a glyph stands against its line.
@@ -224,24 +144,27 @@ impl Level {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use unicode_normalization::UnicodeNormalization;
 
     #[test]
-    fn presentation_forms_become_what_unicode_says() {
-        let all = (0xfb00..=0xfb06u32)
-            .chain(0xfe80..=0xfefc)
-            .chain(PERSIAN.iter().flat_map(|&(first, n, _)| first..first + n))
-            .filter_map(char::from_u32);
-        for c in all {
+    fn presentation_forms_become_their_letters() {
+        for (c, letters) in [
+            ('\u{fb01}', "fi"),
+            ('\u{fb05}', "st"),
+            ('\u{fb57}', "\u{67e}"),
+            ('\u{fbfd}', "\u{6cc}"),
+            ('\u{fe80}', "\u{621}"),
+            ('\u{fef4}', "\u{64a}"),
+            ('\u{fefb}', "\u{644}\u{627}"),
+            ('\u{fdf2}', "\u{627}\u{644}\u{644}\u{647}"),
+            ('\u{1d465}', "x"),
+            ('\u{b2}', "\u{b2}"),
+            ('\u{bd}', "\u{bd}"),
+            ('\u{2126}', "\u{2126}"),
+            ('a', "a"),
+        ] {
             let mut typed = String::new();
             push_typed(&mut typed, c);
-            let expected: String = c.nfkc().collect();
-            assert_eq!(typed, expected, "U+{:04X}", u32::from(c));
-        }
-        for c in ['\u{b2}', '\u{bd}', '\u{2126}', 'a'] {
-            let mut typed = String::new();
-            push_typed(&mut typed, c);
-            assert_eq!(typed, c.to_string());
+            assert_eq!(typed, letters, "U+{:04X}", u32::from(c));
         }
     }
 

@@ -19,6 +19,8 @@ const SAMPLE_INVISIBLE: usize = 16;
 const LONG: usize = 60;
 /// Characters that a compared line has at least, where there are enough such lines.
 const SHORT: usize = 6;
+/// Lines outside formulas from which on those inside are not compared.
+const TELLING: usize = 2;
 /// Agreement (1 - edit distance / length) from which a layer is taken: what is drawn, and what
 /// somebody's OCR left.
 const AGREEMENT: f32 = 0.9;
@@ -67,9 +69,13 @@ pub fn is_mapped(line: &Found) -> bool {
 /// of what is not drawn, lines of any length are taken.
 pub fn sample(lines: &[&Found], known: &Known) -> Vec<usize> {
     let count = |l: &Found| l.line.text.chars().filter(|c| !c.is_whitespace()).count();
-    let all: usize = lines.iter().map(|l| count(l)).sum();
+    // Recognition was not trained on formulas: other lines say more, where there are some.
+    let text = |l: &Found| !l.formula && count(l) >= SHORT;
+    let telling = lines.iter().filter(|l| text(l)).count() >= TELLING;
+    let asked = |l: &Found| !telling || !l.formula;
+    let all: usize = lines.iter().filter(|l| asked(l)).map(|l| count(l)).sum();
     let mut readable: Vec<usize> = (0..lines.len())
-        .filter(|&i| is_mapped(lines[i]) && known.reads(&lines[i].line.text))
+        .filter(|&i| asked(lines[i]) && is_mapped(lines[i]) && known.reads(&lines[i].line.text))
         .collect();
     let chars: usize = readable.iter().map(|&i| count(lines[i])).sum();
     if (chars as f32) < COMPARABLE * all as f32 {
@@ -269,6 +275,8 @@ mod tests {
             invisible: false,
             glyphs: text.chars().filter(|c| !c.is_whitespace()).count(),
             unmapped: 0,
+            piled: 0,
+            formula: false,
         }
     }
 

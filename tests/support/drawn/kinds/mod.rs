@@ -1,5 +1,6 @@
 //! The documents of the benchmark. Each is the same whenever it is drawn.
 
+mod formulas;
 mod languages;
 mod tables;
 
@@ -13,7 +14,7 @@ use super::{Drawn, code};
 pub type Named = (&'static str, fn() -> Drawn);
 
 /// All, in the order of the benchmark's table.
-pub const ALL: [Named; 30] = [
+pub const ALL: [Named; 31] = [
     ("article", article),
     ("two-columns", two_columns),
     ("three-columns", three_columns),
@@ -58,6 +59,7 @@ pub const ALL: [Named; 30] = [
         scanned("inverted", 200.0, 90, Change::Invert)
     }),
     ("narrow", narrow),
+    ("formulas", formulas::formulas),
 ];
 
 const NEW_COMPUTER_MODERN: &str = "New Computer Modern";

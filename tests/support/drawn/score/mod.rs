@@ -2,17 +2,18 @@
 
 pub mod edit;
 mod html;
+pub mod latex;
 mod markdown;
 mod teds;
 
 use self::edit::{folded, likeness, place, words};
 use super::Drawn;
-use super::truth::{Kind, Table, Unit, tables, units};
+use super::truth::{Kind, Table, Unit, formulas, tables, units};
 
 pub use self::markdown::parsed;
 
 /// The columns of the benchmark, in their order.
-pub const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 10] = [
     "text",
     "order",
     "joins",
@@ -21,6 +22,8 @@ pub const NAMES: [&str; 8] = [
     "tables",
     "cells",
     "furniture",
+    "formulas",
+    "exact",
 ];
 
 /// A text counts as found, or as the same, from this likeness on.
@@ -29,7 +32,7 @@ const FOUND: f64 = 0.8;
 const TELLING: usize = 24;
 
 /// `None` where a document has nothing to be scored.
-pub type Scores = [Option<f64>; 8];
+pub type Scores = [Option<f64>; 10];
 
 /// - `text`: 1 less the edit distance of all texts in reading order, over the longer length;
 /// - `order`: share of pairs of telling texts that stand in the order of the truth; a text that is
@@ -42,7 +45,9 @@ pub type Scores = [Option<f64>; 8];
 /// - `tables`: TEDS, `cells`: cells with the right text in the right place; of the best pairing,
 ///   over the larger number of tables (`tables`) and of the truth's (`cells`);
 /// - `furniture`: share of running heads, feet and page numbers that are not in the Markdown, times
-///   the share of the document's telling texts that are.
+///   the share of the document's telling texts that are;
+/// - `formulas`: likeness of the LaTeX of display formulas by tokens, `exact`: share of those whose
+///   tokens are all the same.
 pub fn score(drawn: &Drawn, markdown: &str) -> Scores {
     let truth: Vec<Unit> = units(&drawn.blocks)
         .into_iter()
@@ -51,13 +56,15 @@ pub fn score(drawn: &Drawn, markdown: &str) -> Scores {
             ..unit
         })
         .collect();
-    let read = parsed(markdown);
+    let (markdown, latex) = latex::lifted(markdown);
+    let read = parsed(&markdown);
     let all = |units: &[Unit]| -> Vec<char> {
         let texts: Vec<&str> = units.iter().map(|unit| unit.text.as_str()).collect();
         texts.join(" ").chars().collect()
     };
     let text = all(&read.units);
     let places = found(&truth, &text);
+    let [formulas, exact] = latex::scores(&formulas(&drawn.blocks), &latex);
     let (tables, cells) = table_scores(&tables(&drawn.blocks), &read.tables);
     [
         Some(likeness(&all(&truth), &text)),
@@ -68,6 +75,8 @@ pub fn score(drawn: &Drawn, markdown: &str) -> Scores {
         tables,
         cells,
         furniture(drawn, &places, &read.units, &text),
+        formulas,
+        exact,
     ]
 }
 

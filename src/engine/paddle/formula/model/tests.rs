@@ -179,7 +179,8 @@ fn regions_of_formulas_are_read_and_others_are_not() {
         let encoder = Box::new(Darkest { most });
         let mut model = Model::new(encoder, decoder, tokens(), spec());
         model.batch = 3;
-        let read = model.of_regions(&page, &regions, 100.0).unwrap();
+        let mut read = vec![None; regions.len()];
+        model.read_rest(&page, &regions, 100.0, &mut read).unwrap();
         let text = |t: &str| Some(format!("$$\n{t}\n$$"));
         // Nothing said is no formula, neither is a brace alone.
         assert_eq!(

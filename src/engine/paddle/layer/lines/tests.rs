@@ -189,7 +189,7 @@ fn turned_text_has_its_direction() {
             origin: [0.0356, y / SIDE],
             size: 0.02,
             angle: -std::f32::consts::FRAC_PI_2,
-            kind: CharKind::Drawn,
+            ..PageChar::default()
         });
     }
     let found = sheet.found();

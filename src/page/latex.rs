@@ -1,5 +1,8 @@
 //! Signs of mathematics and their LaTeX commands, all of them known to KaTeX and MathJax
-//! (<https://katex.org/docs/supported.html>).
+//! (<https://katex.org/docs/supported.html>): for what is written from MathML, and for what is
+//! written from the glyphs of a PDF.
+
+mod ams;
 
 /// The command for a sign that LaTeX does not take, or not well, as it is.
 pub fn symbol(c: char) -> Option<&'static str> {
@@ -289,7 +292,7 @@ pub fn symbol(c: char) -> Option<&'static str> {
         'Ρ' => "P",
         'Τ' => "T",
         'Χ' => "X",
-        _ => return None,
+        c => return ams::symbol(c),
     })
 }
 
