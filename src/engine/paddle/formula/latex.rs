@@ -218,9 +218,8 @@ fn label(
 ) -> Option<()> {
     let written = |of: &Option<Inner>| -> Option<String> {
         let mut out = String::new();
-        match of {
-            Some(of) => inner(of, letters, &mut out)?,
-            None => {}
+        if let Some(of) = of {
+            inner(of, letters, &mut out)?;
         }
         Some(out)
     };

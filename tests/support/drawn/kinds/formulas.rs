@@ -197,7 +197,7 @@ pub fn formulas() -> Drawn {
         ..Style::default()
     };
     Drawn {
-        pages: 5,
+        pages: 4,
         ..drawn("formulas", style, blocks)
     }
 }
