@@ -342,7 +342,7 @@ impl Default for DeepSeek {
             max_tokens: 8192,
             gpu_memory_utilization: 0.9,
             cache_tokens: 16_384,
-            sequences: 64,
+            sequences: 128,
             step_tokens: 0,
             cuda_graphs: true,
             forced_tokens: None,

@@ -23,6 +23,7 @@ import sys
 import time
 
 from memory import descendants, pss
+from picture import bars
 
 WORDS = (
     "the of and to in is was for that on with as by at from his her they which not are have this be "
@@ -94,31 +95,6 @@ def run(a, source, sequences, tokens, log):
     return seconds, samples
 
 
-def picture(rows, title):
-    """Pages a second against the number of sequences, as SVG."""
-    width, height, left, base, top = 640, 320, 56, 264, 44
-    most = max(rate for _, rate in rows) * 1.15
-    step = 5 if most > 10 else 1
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-             f'font-family="sans-serif" font-size="13">',
-             f'<rect width="{width}" height="{height}" fill="white"/>',
-             f'<text x="{left}" y="22" font-weight="bold">{title}</text>']
-    y = lambda rate: base - (base - top) * rate / most
-    for rate in range(0, int(most) + 1, step):
-        parts += [f'<line x1="{left}" x2="{width - 16}" y1="{y(rate):.1f}" y2="{y(rate):.1f}" stroke="#ddd"/>',
-                  f'<text x="{left - 8}" y="{y(rate) + 4:.1f}" text-anchor="end">{rate}</text>']
-    room = (width - 16 - left) / len(rows)
-    for i, (sequences, rate) in enumerate(rows):
-        x = left + room * (i + 0.5)
-        parts += [f'<rect x="{x - room / 4:.1f}" y="{y(rate):.1f}" width="{room / 2:.1f}" '
-                  f'height="{base - y(rate):.1f}" fill="#2a7f62"/>',
-                  f'<text x="{x:.1f}" y="{y(rate) - 6:.1f}" text-anchor="middle">{rate:.1f}</text>',
-                  f'<text x="{x:.1f}" y="{base + 18}" text-anchor="middle">{sequences}</text>']
-    parts += [f'<text x="{(left + width) / 2:.0f}" y="{base + 42}" text-anchor="middle">'
-              "pages decoded together ([deepseek] sequences)</text>", "</svg>"]
-    return "\n".join(parts) + "\n"
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
@@ -156,7 +132,8 @@ def main():
                           capture_output=True, text=True).stdout.strip()
     if a.picture:
         title = f"A4 pages a second, from PDF to outputs: {name.split(',')[0]}"
-        a.picture.write_text(picture([(row[0], row[2]) for row in rows], title))
+        below = "pages decoded together ([deepseek] sequences)"
+        a.picture.write_text(bars([(row[0], row[2]) for row in rows], title, below))
     print(f"{name}; {a.pages} pages in {a.documents} PDFs, {a.tokens} tokens a page, {a.rounds} runs each")
     print("sequences  start+end s  pages/s (median, least, most)  tokens/s  GPU busy %  GPU GiB  host GiB  growth MiB")
     for n, start, rate, least, most, busy, gpu, host, growth in rows:

@@ -93,8 +93,29 @@ pub fn groups(chars: &PageChars, page: &Page) -> Vec<Group> {
     }
     for (group, _) in &mut groups {
         group.glyphs.iter_mut().for_each(turn);
+        part(&mut group.glyphs);
     }
     groups.into_iter().map(|(group, _)| group).collect()
+}
+
+/// Puts spaces that pdfium guessed into the middle of their gaps. They come between the right
+/// characters, but stand as far behind the one before as a space is wide: in a narrow gap behind the
+/// middle of an `l`.
+fn part(glyphs: &mut [Glyph]) {
+    for i in 1..glyphs.len().saturating_sub(1) {
+        let (before, after) = (&glyphs[i - 1], &glyphs[i + 1]);
+        let (a, b) = (&before.span, &after.span);
+        let apart = (a.base - b.base).abs() > 0.5 * a.size.max(b.size);
+        if glyphs[i].sign != Sign::Guess || before.is_space() || after.is_space() || apart {
+            continue;
+        }
+        let gap = if a.middle() <= b.middle() {
+            (a.u[1] + b.u[0]) / 2.0
+        } else {
+            (b.u[1] + a.u[0]) / 2.0
+        };
+        glyphs[i].span.u = [gap; 2];
+    }
 }
 
 /// What a character stands for; `None` for what shows nothing.

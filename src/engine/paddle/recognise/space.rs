@@ -55,8 +55,8 @@ impl Spaces {
         } else if slim(last) || slim(next) {
             // They stand in the middle of more room than others have.
             self.limit.max(PLAIN)
-        } else if ends_word(text, last, next) {
-            // A space is likely here by itself.
+        } else if ends_word(text, last, next) || begins_word(text, last, next) || last == 'f' {
+            // A space is likely here by itself; an f leans over it.
             self.limit * 2 / 3
         } else {
             self.limit
@@ -130,6 +130,12 @@ fn ends_word(text: &str, last: char, next: char) -> bool {
     }
 }
 
+/// Whether a mark or a capital begins a word after a word of small letters: `word(next`, `ofNext`.
+fn begins_word(text: &str, last: char, next: char) -> bool {
+    let small = text.chars().rev().take_while(|c| c.is_lowercase());
+    last.is_lowercase() && next.is_uppercase() || next == '(' && small.take(3).count() == 3
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +172,9 @@ mod tests {
         assert!(line.between("ended.", "The", 5));
         assert!(!line.between("e.g.", "The", 5), "an abbreviation");
         assert!(!line.between("f(x,", "y", 5));
+        assert!(line.between("form", "(", 5) && !line.between("f", "(", 4));
+        assert!(line.between("from", "Max", 5) && !line.between("from", "Max", 4));
+        assert!(line.between("of", "the", 5) && !line.between("by", "others", 5));
         assert!(!line.between("ended", ".", 20));
         assert!(!line.between("(", "a", 20) && line.between("a", "(", 9));
         assert!(!line.between("1,", "0", 10) && line.between("1,", "0", 13));

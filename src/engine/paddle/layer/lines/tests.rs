@@ -70,6 +70,20 @@ fn columns_are_cut_and_words_get_their_spaces() {
 }
 
 #[test]
+fn a_space_that_pdfium_guesses_stands_in_its_gap_wherever_it_is_put() {
+    // A gap of 2 pixels, and a space as wide as one between other words: behind the middle of the l.
+    for put in [102.0, 111.0, 115.5] {
+        let mut sheet = Sheet::default();
+        let x = sheet.set("a", 100.0, 100.0, 20.0, 10.0);
+        sheet.put(' ', put, 100.0, 20.0, 0.0);
+        sheet.0.chars[1].kind = CharKind::Generated;
+        let x = sheet.set("l", x + 2.0, 100.0, 20.0, 5.0);
+        sheet.set("ine", x, 100.0, 20.0, 10.0);
+        assert_eq!(sheet.read(), ["a line"], "{put}");
+    }
+}
+
+#[test]
 fn words_that_the_file_has_elsewhere_come_into_their_line() {
     let mut sheet = Sheet::default();
     sheet.line("plain", 100.0, 100.0, true);
