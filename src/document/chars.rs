@@ -21,19 +21,27 @@ pub fn of(page: &PdfPage<'_>, place: Place) -> Result<PageChars, PdfiumError> {
     let text = page.text()?;
     let mut fonts = Fonts::default();
     let mut chars: Vec<PageChar> = Vec::new();
-    let mut high = None;
+    let mut high: Option<u32> = None;
     for c in text.chars().iter().take(MAX_CHARS) {
         // pdfium counts in UTF-16: a letter beyond U+FFFF comes as two characters in one place.
         let half = c.unicode_value();
-        let ch = match (high.take(), half) {
-            (_, 0xd800..0xdc00) => {
-                high = Some(half);
-                continue;
-            }
+        let before = high.take();
+        let ch = match (before, half) {
             (Some(high), 0xdc00..0xe000) => {
                 char::from_u32(0x10000 + ((high - 0xd800) << 10) + (half - 0xdc00))
             }
-            _ => c.unicode_char(),
+            _ => {
+                // A half alone is a glyph that the file does not map.
+                if before.is_some() {
+                    let lone = char::REPLACEMENT_CHARACTER;
+                    chars.extend(char_of(&c, lone, place, &mut fonts));
+                }
+                if (0xd800..0xdc00).contains(&half) {
+                    high = Some(half);
+                    continue;
+                }
+                c.unicode_char()
+            }
         };
         let ch = ch.unwrap_or(char::REPLACEMENT_CHARACTER);
         chars.extend(char_of(&c, ch, place, &mut fonts));

@@ -66,11 +66,12 @@ const PARTS: &str = "⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪⎮⎞⎟⎠⎤⎥⎦⎫⎬�
 /// The name without the mark of a subset ("ABCDEF+"), in capitals.
 fn bare(name: &str) -> String {
     let name = match name.get(..7) {
-        Some(mark) if mark[..6].bytes().all(|b| b.is_ascii_uppercase()) => match mark.as_bytes()[6]
-        {
-            b'+' | b'_' => &name[7..],
-            _ => name,
-        },
+        Some(mark) if mark.bytes().take(6).all(|b| b.is_ascii_uppercase()) => {
+            match mark.as_bytes()[6] {
+                b'+' | b'_' => &name[7..],
+                _ => name,
+            }
+        }
         _ => name,
     };
     name.to_ascii_uppercase()

@@ -234,7 +234,7 @@ fn formula_numbers(drafts: &mut Vec<Draft>) {
 fn tagged(formula: String, number: &str) -> String {
     let number: String = number
         .chars()
-        .filter(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | ',' | '*'))
+        .filter(|&c| !c.is_whitespace() && !"()[]{}\\$&#%_^~".contains(c))
         .collect();
     match formula.strip_suffix("\n$$") {
         Some(body) if !number.is_empty() && !body.contains("\\tag{") => {

@@ -5,6 +5,9 @@ use super::bands::{Role, bands, is_of_root, role};
 use super::signs;
 use super::tree::{AXIS, Inner, Level, Node, Piece, inner, largest, single};
 
+/// Braces without partner whose cases are looked for, at most.
+const MAX_BRACES: usize = 20;
+
 /// Height from which on a bracket is more than a line's, font sizes (TeX's \big: 1.2).
 const TALL: f32 = 1.15;
 /// How far two brackets of a pair differ above and below, font sizes.
@@ -113,14 +116,13 @@ fn pairs(pieces: &[Piece]) -> Vec<(Found, f32)> {
             None => {}
         }
     }
-    for i in open {
-        if pieces[i].sign() == Some('{') {
-            let rows = held(pieces, i);
-            let inside: Vec<Piece> = rows.iter().map(|&p| pieces[p].clone()).collect();
-            if bands(inside.clone()).len() > 1 {
-                let end = inside.iter().map(|p| p.at[2]).fold(f32::MIN, f32::max);
-                out.push((Found::Cases(i), end - pieces[i].at[0]));
-            }
+    let braces = open.into_iter().filter(|&i| pieces[i].sign() == Some('{'));
+    for i in braces.take(MAX_BRACES) {
+        let rows = held(pieces, i);
+        let inside: Vec<Piece> = rows.iter().map(|&p| pieces[p].clone()).collect();
+        if bands(inside.clone()).len() > 1 {
+            let end = inside.iter().map(|p| p.at[2]).fold(f32::MIN, f32::max);
+            out.push((Found::Cases(i), end - pieces[i].at[0]));
         }
     }
     out

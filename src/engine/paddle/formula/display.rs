@@ -173,7 +173,9 @@ fn number(pieces: &[Piece]) -> Option<(Vec<usize>, String)> {
         let alone = (0..pieces.len())
             .filter(|i| !taken.contains(i))
             .all(|i| apart(&pieces[i]));
-        let is_number = text.chars().any(|c| c.is_ascii_digit());
+        // More letters are words: `(mod 7)`.
+        let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+        let is_number = letters <= 2 && text.chars().any(|c| c.is_ascii_digit());
         (alone && is_number).then_some((taken, text))
     })
     .next()

@@ -27,6 +27,8 @@ const OVERHANG: f32 = 0.14;
 /// 0.01, a comma 0.02), and its width, font sizes.
 const LEFT: f32 = 0.012;
 const LEFT_WIDE: f32 = 0.16;
+/// Rules of a formula at most: more are hatching.
+const MAX_RULES: usize = 100;
 /// Height from which on what continues a bracket is a part of it, font sizes.
 const PART: f32 = 0.3;
 
@@ -40,7 +42,8 @@ struct Part {
 }
 
 impl Part {
-    /// The part inside `at` (x1, y1, x2, y2); `None` where that is outside the page.
+    /// The part inside `at` (x1, y1, x2, y2); `None` where that is outside the page, or dark by more
+    /// than half.
     fn of(page: &Pixels<'_>, at: [f32; 4]) -> Option<Self> {
         let clamp = |v: f32, most: u32| v.clamp(0.0, most as f32) as usize;
         let (x, y) = (clamp(at[0], page.width), clamp(at[1], page.height));
@@ -64,12 +67,15 @@ impl Part {
         let lightest = gray.iter().copied().fold(0.0, f32::max);
         let darkest = gray.iter().copied().fold(255.0, f32::min);
         let limit = lightest - DARK * (lightest - darkest).max(CONTRAST);
-        Some(Self {
+        let dark: Vec<bool> = gray.into_iter().map(|v| v < limit).collect();
+        // Light on dark ground nothing could be told.
+        let ground = dark.iter().filter(|&&d| d).count() * 2 > dark.len();
+        (!ground).then_some(Self {
             x,
             y,
             width,
             height,
-            dark: gray.into_iter().map(|v| v < limit).collect(),
+            dark,
         })
     }
 
@@ -136,10 +142,22 @@ pub fn rules(
     size: f32,
 ) -> Option<Vec<Rule>> {
     let part = Part::of(page, at)?;
+    // White on white, or under something.
+    let hidden = |g: &Glyph| {
+        let [x1, y1, x2, y2] = g.ink;
+        let mut rows = (y1.floor() as i32..=y2.ceil() as i32).map(|y| y as f32);
+        g.ch.is_alphanumeric() && !rows.any(|y| part.is_dark([x1, x2], y))
+    };
+    if own.iter().any(hidden) {
+        return None;
+    }
     grow(&part, own);
     let all = || glyphs.iter().chain(own.iter());
     // Bars of small fractions are a pixel or two away from their letters.
     let rules = long_runs(&part, &part.known(all(), 0.5), size);
+    if rules.len() > MAX_RULES {
+        return None;
+    }
     let mut known = part.known(all(), MARGIN);
     for [x1, y1, x2, y2] in &rules {
         part.fill([x1 - 2.0, y1 - MARGIN, x2 + 2.0, y2 + MARGIN], &mut known);

@@ -145,7 +145,14 @@ impl Model {
                         self.batch
                     );
                 }
-                Err(e) => return Err(e),
+                Err(e) if e.is_machine() => return Err(e),
+                // The page's text must not be lost for it.
+                Err(e) => {
+                    tracing::warn!(
+                        "formulas are left as they are, the model cannot read them: {e}"
+                    );
+                    rest = after;
+                }
             }
         }
         Ok(())

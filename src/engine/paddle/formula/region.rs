@@ -1,5 +1,9 @@
 //! From the regions of a page to the LaTeX of its formulas.
 
+use std::collections::HashMap;
+
+use unicode_normalization::UnicodeNormalization;
+
 use super::display::display;
 use super::glyphs::Glyph;
 use super::ink::rules;
@@ -7,7 +11,7 @@ use super::parts::joined;
 use super::tree::{Piece, around};
 use crate::engine::paddle::deskew::Pose;
 use crate::engine::paddle::layer::is_unmapped;
-use crate::engine::paddle::layout::Region;
+use crate::engine::paddle::layout::{Region, area, intersection};
 use crate::engine::paddle::line::{Line, Source};
 use crate::engine::paddle::pixels::Pixels;
 use crate::page::{CharKind, PageChar, PageChars, Role};
@@ -17,12 +21,20 @@ const MAX_GLYPHS: usize = 500;
 /// How far a glyph may stand outside its region's box, in its formula's font size: the layout model
 /// cuts off limits and brackets.
 const OUTSIDE: f32 = 0.7;
+/// How far a line of the region may reach beyond what became LaTeX, font sizes: a comma.
+const BEYOND: f32 = 0.5;
+/// Part of the characters of the region's lines that must be glyphs of the formula: both are of the
+/// same layer then.
+const SAME: f32 = 0.5;
 /// How near such a glyph stands to one inside, font sizes: lines of text stand further apart.
 const NEAR: f32 = 0.35;
 /// Direction up to which a glyph is level, radians.
 const LEVEL: f32 = 0.02;
 /// Two of one sign nearer than this, font sizes, are one, printed twice.
 const TWICE: f32 = 0.04;
+
+/// Two glyphs nearer than this, font sizes, are in one place.
+const SAME_PLACE: f32 = 0.005;
 
 /// A formula that was understood.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,11 +75,19 @@ pub fn of_regions(
             if !is_formula(region) || !is_own(places[i], lines) {
                 return None;
             }
-            let others: Vec<[f32; 4]> = (0..places.len())
-                .filter(|&j| j != i)
-                .map(|j| places[j])
-                .collect();
-            let found = formula(page, places[i], &others, &glyphs);
+            let others = || (0..places.len()).filter(|&j| j != i);
+            // What stands in two regions would be written twice.
+            let twice = |j: usize| {
+                let is_part = regions[j].label == "inline_formula"
+                    || Role::of(regions[j].label) == Role::FormulaNumber;
+                let least = area(places[i]).min(area(places[j]));
+                !is_part && intersection(places[i], places[j]) > 0.5 * least
+            };
+            if others().any(twice) {
+                return None;
+            }
+            let others: Vec<[f32; 4]> = others().map(|j| places[j]).collect();
+            let found = formula(page, places[i], &others, &glyphs, lines);
             tracing::trace!("formula at {:?}: {found:?}", places[i]);
             let (markdown, [x1, y1, x2, y2]) = found?;
             Some(Formula {
@@ -82,7 +102,32 @@ pub fn of_regions(
 /// matter: what the image shows must all be explained by glyphs.
 fn is_own(at: [f32; 4], lines: &[Line]) -> bool {
     let mut own = lines.iter().filter(|l| l.source == Source::Layer);
-    own.any(|l| contains(at, [l.at.cx, l.at.cy]))
+    own.any(|l| is_in(l, at))
+}
+
+fn is_in(line: &Line, at: [f32; 4]) -> bool {
+    contains(at, [line.at.cx, line.at.cy])
+}
+
+/// Whether the PDF's own lines are made of these glyphs: where a layer of somebody's OCR was taken
+/// and the drawn one refused, they are not.
+fn agree<'a>(lines: impl Iterator<Item = &'a Line>, glyphs: &[&Found]) -> bool {
+    let folded = |c: char| c.nfkc().filter(|c| !c.is_whitespace());
+    let mut there: HashMap<char, usize> = HashMap::new();
+    for c in glyphs.iter().flat_map(|f| folded(f.glyph.ch)) {
+        *there.entry(c).or_default() += 1;
+    }
+    let (mut all, mut same) = (0, 0);
+    for line in lines.filter(|l| l.source == Source::Layer) {
+        for c in line.text.chars().flat_map(folded) {
+            all += 1;
+            if let Some(left) = there.get_mut(&c).filter(|left| **left > 0) {
+                *left -= 1;
+                same += 1;
+            }
+        }
+    }
+    same as f32 >= SAME * all as f32
 }
 
 fn contains(at: [f32; 4], [x, y]: [f32; 2]) -> bool {
@@ -130,6 +175,7 @@ fn formula(
     at: [f32; 4],
     others: &[[f32; 4]],
     glyphs: &[Found],
+    lines: &[Line],
 ) -> Option<(String, [f32; 4])> {
     let inside = |g: &Glyph, at: [f32; 4]| contains(at, middle(g));
     let size = glyphs
@@ -140,19 +186,42 @@ fn formula(
     let more = OUTSIDE * size;
     let wide = [at[0] - more, at[1] - more, at[2] + more, at[3] + more];
     let within: Vec<&Found> = glyphs.iter().filter(|f| inside(&f.glyph, at)).collect();
+    if within.is_empty() || within.len() > MAX_GLYPHS {
+        return None;
+    }
     let beside = |g: &Glyph| {
         let free = inside(g, wide) && !others.iter().any(|&other| inside(g, other));
         free && within.iter().any(|f| is_near(&f.glyph, g))
     };
-    let all: Vec<&Found> = glyphs
+    let (all, left): (Vec<&Found>, Vec<&Found>) = glyphs
         .iter()
-        .filter(|f| inside(&f.glyph, at) || beside(&f.glyph))
-        .collect();
-    if all.is_empty() || all.len() > MAX_GLYPHS || all.iter().any(|f| !f.good) {
+        .partition(|f| inside(&f.glyph, at) || beside(&f.glyph));
+    if all.len() > MAX_GLYPHS || all.iter().any(|f| !f.good) {
+        return None;
+    }
+    // The rest of a word or row that was taken from outside would stay text.
+    let outside = all.iter().filter(|f| !inside(&f.glyph, at));
+    let torn = |a: &Glyph| {
+        let goes_on = |b: &Glyph| (a.base - b.base).abs() < 0.1 * a.size && is_near(a, b);
+        left.iter().any(|f| goes_on(&f.glyph))
+    };
+    if outside.clone().any(|f| torn(&f.glyph)) {
+        return None;
+    }
+    if !agree(lines.iter().filter(|l| is_in(l, at)), &all) {
         return None;
     }
     let mut all = joined(once(all.into_iter().map(|f| &f.glyph)))?;
     let seen = all.iter().map(|g| g.ink).fold(at, around);
+    // The text of a line whose middle is here goes with the region.
+    let most = BEYOND * size;
+    let reaches = |l: &Line| {
+        let [x1, _, x2, _] = l.at.bounds();
+        x1 < seen[0] - most || x2 > seen[2] + most
+    };
+    if lines.iter().any(|l| is_in(l, at) && reaches(l)) {
+        return None;
+    }
     let near: Vec<Glyph> = glyphs
         .iter()
         .map(|f| &f.glyph)
@@ -162,6 +231,9 @@ fn formula(
         })
         .cloned()
         .collect();
+    if near.len() > 4 * MAX_GLYPHS {
+        return None;
+    }
     let rules = rules(page, seen, &mut all, &near, size)?;
     let mut pieces: Vec<Piece> = all.iter().map(Piece::of_glyph).collect();
     pieces.extend(rules.iter().map(Piece::of_rule));
@@ -194,7 +266,12 @@ fn once<'a>(glyphs: impl Iterator<Item = &'a Glyph>) -> Vec<Glyph> {
                 && first.ch.is_alphabetic()
                 && glyph.ch.is_alphabetic()
         });
-        if one && (out.len() > start + 1 || glyph.ch == 'f' || !twice(&out[start])) {
+        // Both letters of an ff are in the very same place; type that is bold by two prints is not.
+        let ligature = |first: &Glyph| {
+            glyph.ch == 'f' && (first.x[0] - glyph.x[0]).abs() < SAME_PLACE * glyph.size
+        };
+        let several = out.len() > start + 1;
+        if one && (several || ligature(&out[start]) || !twice(&out[start])) {
             out.push(glyph.clone());
             let count = (out.len() - start) as f32;
             let (from, to) = (glyph.x[0], glyph.x[1]);

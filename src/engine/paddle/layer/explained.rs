@@ -15,19 +15,21 @@ const AROUND: f32 = 0.4;
 /// A figure that covers more of the page may be a page that the layout model did not understand.
 const PAGE_FIGURE: f32 = 0.25;
 
-/// What lies around the marks as thick as text that stand outside the lines and outside figures:
+/// What lies around the marks as thick as text that stand outside the lines, outside `formulas` (x1,
+/// y1, x2, y2 in pixels) and outside figures:
 /// x1, y1, x2, y2 in pixels; `None` where there are none. `dpi`: pixels an inch of the page image.
 pub fn unexplained(
     image: &Pixels<'_>,
     dpi: f32,
     lines: &[Slanted],
+    formulas: &[[f32; 4]],
     regions: &[Region],
 ) -> Option<[f32; 4]> {
     let side = ((dpi / CELLS).round() as usize).max(2);
     // Large letters show only their edges in small cells.
     [side, LARGE * side]
         .into_iter()
-        .filter_map(|side| at_side(image, side, lines, regions))
+        .filter_map(|side| at_side(image, side, lines, formulas, regions))
         .reduce(|a, b| {
             [
                 a[0].min(b[0]),
@@ -42,6 +44,7 @@ fn at_side(
     image: &Pixels<'_>,
     side: usize,
     lines: &[Slanted],
+    formulas: &[[f32; 4]],
     regions: &[Region],
 ) -> Option<[f32; 4]> {
     let (width, height) = (image.width as usize, image.height as usize);
@@ -62,6 +65,7 @@ fn at_side(
         };
         clear(grown.bounds());
     }
+    formulas.iter().copied().for_each(&mut clear);
     for region in regions {
         let figure = Role::of(region.label) == Role::Figure
             || matches!(region.label, "header_image" | "footer_image");
@@ -159,7 +163,7 @@ mod tests {
         black.extend([[80, 80, 900, 84], [80, 80, 84, 560], [80, 300, 900, 302]]);
         let lines = [line(100, 100)];
         let left = |black: &[_], lines: &[Slanted], regions: &[Region]| {
-            unexplained(&page(black), 200.0, lines, regions)
+            unexplained(&page(black), 200.0, lines, &[], regions)
         };
         assert_eq!(left(&black, &lines, &[]), None);
         assert!(left(&black, &[], &[]).is_some());

@@ -175,17 +175,13 @@ impl Page<'_> {
         if deskew::skew(&places).is_some() || level < 0.5 * length(&mut places.iter()) {
             return Ok(None);
         }
+        // Operators and brackets of a formula reach over its lines.
         let formulas = self.formulas().filter(|at| {
             let inside = |l: &Slanted| contains(*at, l);
             places.iter().any(inside)
         });
-        // Operators and brackets of a formula reach over its lines.
-        let known_places: Vec<Slanted> = places
-            .iter()
-            .copied()
-            .chain(formulas.map(upright_box))
-            .collect();
-        let left = explained::unexplained(self.image, dpi, &known_places, self.regions);
+        let formulas: Vec<[f32; 4]> = formulas.collect();
+        let left = explained::unexplained(self.image, dpi, &places, &formulas, self.regions);
         let whole = self.image.width as f32 * self.image.height as f32;
         if left.is_some_and(|at| area(at) > MUCH * whole) {
             return Ok(None);
@@ -330,17 +326,6 @@ impl Page<'_> {
 /// Whether a line's middle stands inside x1, y1, x2, y2.
 fn contains([x1, y1, x2, y2]: [f32; 4], line: &Slanted) -> bool {
     (x1..=x2).contains(&line.cx) && (y1..=y2).contains(&line.cy)
-}
-
-/// A rectangle, x1, y1, x2, y2, as that of a level line.
-fn upright_box([x1, y1, x2, y2]: [f32; 4]) -> Slanted {
-    Slanted {
-        cx: (x1 + x2) / 2.0,
-        cy: (y1 + y2) / 2.0,
-        width: x2 - x1,
-        height: y2 - y1,
-        angle: 0.0,
-    }
 }
 
 /// What lines of a layer say, and what was read at their places.

@@ -21,6 +21,9 @@ const LONG: usize = 60;
 const SHORT: usize = 6;
 /// Lines outside formulas from which on those inside are not compared.
 const TELLING: usize = 2;
+/// Part of a layer's characters that they must hold: a head and a foot say nothing of a sheet of
+/// formulas.
+const TELLING_SHARE: f32 = 0.33;
 /// Agreement (1 - edit distance / length) from which a layer is taken: what is drawn, and what
 /// somebody's OCR left.
 const AGREEMENT: f32 = 0.9;
@@ -71,7 +74,10 @@ pub fn sample(lines: &[&Found], known: &Known) -> Vec<usize> {
     let count = |l: &Found| l.line.text.chars().filter(|c| !c.is_whitespace()).count();
     // Recognition was not trained on formulas: other lines say more, where there are some.
     let text = |l: &Found| !l.formula && count(l) >= SHORT;
-    let telling = lines.iter().filter(|l| text(l)).count() >= TELLING;
+    let share: usize = lines.iter().filter(|l| text(l)).map(|l| count(l)).sum();
+    let whole: usize = lines.iter().map(|l| count(l)).sum();
+    let enough = share as f32 >= TELLING_SHARE * whole as f32;
+    let telling = enough && lines.iter().filter(|l| text(l)).count() >= TELLING;
     let asked = |l: &Found| !telling || !l.formula;
     let all: usize = lines.iter().filter(|l| asked(l)).map(|l| count(l)).sum();
     let mut readable: Vec<usize> = (0..lines.len())

@@ -55,9 +55,12 @@ impl Spaces {
         } else if slim(last) || slim(next) {
             // They stand in the middle of more room than others have.
             self.limit.max(PLAIN)
-        } else if ends_word(text, last, next) || begins_word(text, last, next) || last == 'f' {
-            // A space is likely here by itself; an f leans over it.
+        } else if ends_word(text, last, next) || begins_word(text, last, next) {
+            // A space is likely here by itself.
             self.limit * 2 / 3
+        } else if last == 'f' {
+            // It leans over the space.
+            self.limit * 5 / 6
         } else {
             self.limit
         };
@@ -174,7 +177,7 @@ mod tests {
         assert!(!line.between("f(x,", "y", 5));
         assert!(line.between("form", "(", 5) && !line.between("f", "(", 4));
         assert!(line.between("from", "Max", 5) && !line.between("from", "Max", 4));
-        assert!(line.between("of", "the", 5) && !line.between("by", "others", 5));
+        assert!(line.between("of", "the", 6) && !line.between("by", "others", 6));
         assert!(!line.between("ended", ".", 20));
         assert!(!line.between("(", "a", 20) && line.between("a", "(", 9));
         assert!(!line.between("1,", "0", 10) && line.between("1,", "0", 13));

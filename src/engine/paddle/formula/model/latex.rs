@@ -50,6 +50,8 @@ fn is_whole(text: &str) -> bool {
                 Some(less) => depth = less,
                 None => return false,
             },
+            // The rest of its line would be lost.
+            '%' => return false,
             '$' if depth == 0 || before == '$' => return false,
             _ => {}
         }
