@@ -334,17 +334,21 @@ fn downwards(glyphs: &mut Vec<Glyph>) -> Vec<Vec<Glyph>> {
             rest.append(line);
         }
     };
+    // They stay behind the glyph that they follow.
+    let mut spaces = Vec::new();
     for glyph in glyphs.drain(..) {
         if glyph.is_space() {
-            rest.push(glyph);
+            spaces.push(glyph);
             continue;
         }
         if line.last().is_none_or(|last| !below(last, &glyph)) {
             end(&mut line, &mut rest);
+            rest.append(&mut spaces);
         }
         line.push(glyph);
     }
     end(&mut line, &mut rest);
+    rest.append(&mut spaces);
     *glyphs = rest;
     out
 }

@@ -163,7 +163,7 @@ mod tests {
         let wide = line(&[3, 3, 4], &[24, 25]);
         assert!(!wide.between("of", "the", 12) && wide.between("of", "the", 18));
         let none = line(&[2, 2, 3], &[]);
-        assert!(!none.between("of", "the", 7) && none.between("of", "the", 8));
+        assert!(!none.between("so", "the", 7) && none.between("so", "the", 8));
         let apart = line(&[10, 11, 10], &[]);
         assert!(!apart.between("T", "I", 20) && apart.between("T", "I", 23));
     }
