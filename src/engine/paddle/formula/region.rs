@@ -10,7 +10,7 @@ use super::ink::rules;
 use super::parts::joined;
 use super::tree::{Piece, around};
 use crate::engine::paddle::deskew::Pose;
-use crate::engine::paddle::layer::is_unmapped;
+use crate::engine::paddle::layer::{Level, is_unmapped};
 use crate::engine::paddle::layout::{Region, area, intersection};
 use crate::engine::paddle::line::{Line, Source};
 use crate::engine::paddle::pixels::Pixels;
@@ -119,7 +119,12 @@ fn agree<'a>(lines: impl Iterator<Item = &'a Line>, glyphs: &[&Found]) -> bool {
     }
     let (mut all, mut same) = (0, 0);
     for line in lines.filter(|l| l.source == Source::Layer) {
-        for c in line.text.chars().flat_map(folded) {
+        let mut text = line.text.clone();
+        for level in [Level::Raised, Level::Lowered] {
+            let (open, close) = level.marks();
+            text = text.replace(open, "").replace(close, "");
+        }
+        for c in text.chars().flat_map(folded) {
             all += 1;
             if let Some(left) = there.get_mut(&c).filter(|left| **left > 0) {
                 *left -= 1;

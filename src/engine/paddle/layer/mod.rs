@@ -17,7 +17,7 @@ mod trust;
 
 pub use self::frame::to_upright;
 use self::lines::Found;
-pub use self::scripts::is_unmapped;
+pub use self::scripts::{Level, is_unmapped};
 pub use self::trust::Known;
 use self::trust::Verdict;
 use super::compose;
