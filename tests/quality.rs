@@ -23,7 +23,7 @@ fn of(scores: &Scores, column: &str) -> f64 {
 /// Least scores by document. They lie below what was measured by more than the rounding of another
 /// processor moves, and above what a page in disorder, a lost column, an unread scan or running
 /// heads in the text give.
-const FLOORS: [(&str, &[(&str, f64)]); 5] = [
+const FLOORS: [(&str, &[(&str, f64)]); 6] = [
     (
         "two-columns",
         &[
@@ -51,6 +51,10 @@ const FLOORS: [(&str, &[(&str, f64)]); 5] = [
             ("tables", 0.9),
             ("cells", 0.9),
         ],
+    ),
+    (
+        "formulas",
+        &[("text", 0.97), ("formulas", 0.9), ("exact", 0.9)],
     ),
     (
         "skewed-left",
