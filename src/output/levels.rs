@@ -31,20 +31,16 @@ pub struct Survey {
 
 impl Survey {
     pub fn add(&mut self, reading: &Reading) {
-        let before = self.headings();
+        let mut some = false;
         for heading in reading.blocks.iter().filter_map(of) {
             let sizes = match heading.depth {
                 None => &mut self.plain,
                 Some(depth) => self.numbered.entry(depth).or_default(),
             };
             *sizes.entry(rounded(heading.size)).or_default() += 1;
+            some = true;
         }
-        self.pages += u32::from(self.headings() > before);
-    }
-
-    fn headings(&self) -> u32 {
-        let sizes = self.numbered.values().chain([&self.plain]);
-        sizes.flat_map(BTreeMap::values).sum()
+        self.pages += u32::from(some);
     }
 
     /// What the headings' sizes mean; nothing where they all stand on one page, whose reader has

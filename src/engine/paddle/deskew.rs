@@ -1,7 +1,6 @@
 //! Skew: a page that lies a few degrees off is turned upright before its layout is looked at, for
 //! layout and order are told by upright boxes. Pure.
 
-use super::layer::to_upright;
 use super::pixels::{Pixels, Slanted, sample, to_displayed};
 use crate::page::Rotation;
 
@@ -92,31 +91,6 @@ impl Pose {
     /// Whether the page has no skew.
     pub fn is_level(&self) -> bool {
         self.skew == 0.0
-    }
-
-    /// Height of the displayed page, pixels of the image.
-    pub fn displayed_height(&self) -> f32 {
-        match self.rotation {
-            Rotation::None | Rotation::Half => self.before[1],
-            Rotation::Quarter | Rotation::ThreeQuarter => self.before[0],
-        }
-    }
-
-    /// A point of the displayed page (fractions) on the image turned by quarters, pixels.
-    pub fn upright_point(&self, at: [f32; 2]) -> [f32; 2] {
-        let [x, y] = to_upright(at, self.rotation);
-        [x * self.before[0], y * self.before[1]]
-    }
-
-    /// The same of a rectangle: x1, y1, x2, y2.
-    pub fn upright_box(&self, [x1, y1, x2, y2]: [f32; 4]) -> [f32; 4] {
-        let (a, b) = (self.upright_point([x1, y1]), self.upright_point([x2, y2]));
-        [
-            a[0].min(b[0]),
-            a[1].min(b[1]),
-            a[0].max(b[0]),
-            a[1].max(b[1]),
-        ]
     }
 
     /// The image without skew, of the image turned by quarters.

@@ -54,6 +54,14 @@ pub struct Region {
     pub at: [f32; 4],
 }
 
+impl Region {
+    /// Where it stands on an image of `width` by `height`: x1, y1, x2, y2 in pixels.
+    pub fn pixels(&self, width: f32, height: f32) -> [f32; 4] {
+        let [x1, y1, x2, y2] = self.at;
+        [x1 * width, y1 * height, x2 * width, y2 * height]
+    }
+}
+
 pub struct Layout {
     graph: Box<dyn Graph>,
 }

@@ -45,17 +45,7 @@ pub fn once(lines: &[Line]) -> Vec<bool> {
 
 /// The places of regions in pixels.
 pub fn places(regions: &[Region], width: f32, height: f32) -> Vec<Rect> {
-    regions
-        .iter()
-        .map(|r| {
-            [
-                r.at[0] * width,
-                r.at[1] * height,
-                r.at[2] * width,
-                r.at[3] * height,
-            ]
-        })
-        .collect()
+    regions.iter().map(|r| r.pixels(width, height)).collect()
 }
 
 /// The region that holds most of a line. A text region inside a figure is not the figure's, one

@@ -1,7 +1,8 @@
 //! Marks over letters, strokes through signs, letters that are words. Pure.
 
 use super::signs;
-use super::tree::{Node, Piece, around};
+use super::tree::{Node, Piece};
+use crate::engine::paddle::layout::union;
 use crate::page::CharStyle;
 
 /// How far an accent's middle lies beside its letter's box, font sizes: over slanted letters it
@@ -41,7 +42,7 @@ pub fn accented(pieces: Vec<Piece>) -> Option<Vec<Piece>> {
             .map(|(i, _)| i)?;
         let letter = rest.get_mut(host)?;
         let inner = letter.clone();
-        letter.at = around(letter.at, accent.at);
+        letter.at = union(letter.at, accent.at);
         letter.node = Node::Accent(command, vec![inner]);
     }
     Some(rest)
@@ -79,7 +80,7 @@ pub fn negated(pieces: Vec<Piece>) -> Option<Vec<Piece>> {
                 _ => signs::negated(ch)?,
             };
             host.node = Node::Sign(sign, style);
-            host.at = around(host.at, stroke.at);
+            host.at = union(host.at, stroke.at);
         }
     }
     Some(rest)
@@ -110,7 +111,7 @@ pub fn words(pieces: Vec<Piece>) -> Vec<Piece> {
                 };
                 word.push(ch);
                 last.node = Node::Word(word);
-                last.at = around(last.at, piece.at);
+                last.at = union(last.at, piece.at);
                 last.x[1] = piece.x[1];
             }
             _ => out.push(piece),
@@ -134,7 +135,7 @@ fn names(pieces: Vec<Piece>) -> Vec<Piece> {
             let name = format!("{first}{second}");
             if matches!(&*name, "limsup" | "liminf" | "argmax" | "argmin") {
                 last.node = Node::Word(name);
-                last.at = around(last.at, piece.at);
+                last.at = union(last.at, piece.at);
                 last.x[1] = piece.x[1];
                 continue;
             }
@@ -181,7 +182,7 @@ pub fn limit_names(pieces: &[Piece]) -> Vec<Option<[f32; 4]>> {
             .collect();
         if signs::is_limit_name(&word) || word == "arg" {
             let name = letters[from..to].iter().map(|&i| pieces[i].at);
-            let name = name.reduce(around);
+            let name = name.reduce(union);
             letters[from..to].iter().for_each(|&i| out[i] = name);
         }
         from = to;

@@ -1,7 +1,7 @@
 //! Parts that are one sign: of tall brackets and roots, braces along the line, long arrows, dots. Pure.
 
 use super::glyphs::Glyph;
-use super::tree::around;
+use crate::engine::paddle::layout::union;
 
 /// What parts of glyphs become together.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,7 +110,7 @@ fn whole(column: &[Glyph]) -> Option<Glyph> {
     let ink = column
         .iter()
         .map(|g| g.ink)
-        .reduce(around)
+        .reduce(union)
         .unwrap_or(first.ink);
     Some(Glyph {
         ch,
@@ -156,7 +156,7 @@ fn dots(mut glyphs: Vec<Glyph>) -> Vec<Glyph> {
                 let whole = Glyph {
                     ch,
                     x: [first.x[0].min(last.x[0]), first.x[1].max(last.x[1])],
-                    ink: around(first.ink, last.ink),
+                    ink: union(first.ink, last.ink),
                     ..low.clone()
                 };
                 glyphs.splice(at..at + 3, [whole]);
@@ -197,7 +197,7 @@ fn arrows(mut glyphs: Vec<Glyph>) -> Vec<Glyph> {
                 let whole = Glyph {
                     ch,
                     x: [a.x[0], b.x[1].max(a.x[1])],
-                    ink: around(a.ink, b.ink),
+                    ink: union(a.ink, b.ink),
                     ..a.clone()
                 };
                 glyphs.splice(at..at + 2, [whole]);
@@ -227,7 +227,7 @@ fn braces(glyphs: Vec<Glyph>) -> Vec<Glyph> {
         };
         let mut four: Vec<Glyph> = level.iter().rev().map(|&i| parts.remove(i)).collect();
         four.reverse();
-        let ink = four.iter().map(|g| g.ink).reduce(around);
+        let ink = four.iter().map(|g| g.ink).reduce(union);
         let x = [four[0].x[0], four[3].x[1]];
         out.push(Glyph {
             ch,

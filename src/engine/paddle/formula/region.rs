@@ -8,10 +8,10 @@ use super::display::display;
 use super::glyphs::Glyph;
 use super::ink::rules;
 use super::parts::joined;
-use super::tree::{Piece, around};
+use super::tree::Piece;
 use crate::engine::paddle::deskew::Pose;
-use crate::engine::paddle::layer::{Level, is_unmapped};
-use crate::engine::paddle::layout::{Region, area, intersection};
+use crate::engine::paddle::layer::{Level, Upright, is_unmapped};
+use crate::engine::paddle::layout::{Region, area, intersection, union};
 use crate::engine::paddle::line::{Line, Source};
 use crate::engine::paddle::pixels::Pixels;
 use crate::page::{CharKind, PageChar, PageChars, Role};
@@ -59,15 +59,18 @@ pub fn of_regions(
     let Some(chars) = chars.filter(|_| pose.is_level() && regions.iter().any(is_formula)) else {
         return vec![None; regions.len()];
     };
-    let glyphs: Vec<Found> = chars.chars.iter().filter_map(|c| found(c, pose)).collect();
     let [width, height] = [page.width as f32, page.height as f32];
-    let places: Vec<[f32; 4]> = regions
+    let frame = Upright {
+        rotation: pose.rotation,
+        width,
+        height,
+    };
+    let glyphs: Vec<Found> = chars
+        .chars
         .iter()
-        .map(|r| {
-            let [x1, y1, x2, y2] = r.at;
-            [x1 * width, y1 * height, x2 * width, y2 * height]
-        })
+        .filter_map(|c| found(c, &frame))
         .collect();
+    let places: Vec<[f32; 4]> = regions.iter().map(|r| r.pixels(width, height)).collect();
     regions
         .iter()
         .enumerate()
@@ -154,17 +157,17 @@ fn middle(glyph: &Glyph) -> [f32; 2] {
 }
 
 /// A drawn character on the upright page; `None` for what shows nothing.
-fn found(c: &PageChar, pose: &Pose) -> Option<Found> {
+fn found(c: &PageChar, page: &Upright) -> Option<Found> {
     let empty =
         matches!(c.ch, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{fe00}'..='\u{fe0f}');
     if c.kind != CharKind::Drawn || c.ch.is_whitespace() || empty {
         return None;
     }
-    let [x1, _, x2, _] = pose.upright_box([c.x1, c.y1, c.x2, c.y2]);
-    let [x, base] = pose.upright_point(c.origin);
-    let size = c.size * pose.displayed_height();
-    let ink = c.ink.map(|ink| pose.upright_box(ink));
-    let angle = c.angle - f32::from(pose.rotation.degrees()).to_radians();
+    let [x1, _, x2, _] = page.rect([c.x1, c.y1, c.x2, c.y2]);
+    let [x, base] = page.point(c.origin);
+    let size = c.size * page.displayed_height();
+    let ink = c.ink.map(|ink| page.rect(ink));
+    let angle = page.angle(c);
     let level = angle.sin().abs() <= LEVEL && angle.cos() > 0.0;
     // A glyph without room of its own (a stroke, an accent) is where its outline is.
     let from = if x2 - x1 > 0.0 { x.clamp(x1, x2) } else { x };
@@ -183,17 +186,13 @@ fn formula(
     lines: &[Line],
 ) -> Option<(String, [f32; 4])> {
     let inside = |g: &Glyph, at: [f32; 4]| contains(at, middle(g));
-    let size = glyphs
-        .iter()
-        .filter(|f| inside(&f.glyph, at))
-        .map(|f| f.glyph.size)
-        .fold(0.0, f32::max);
-    let more = OUTSIDE * size;
-    let wide = [at[0] - more, at[1] - more, at[2] + more, at[3] + more];
     let within: Vec<&Found> = glyphs.iter().filter(|f| inside(&f.glyph, at)).collect();
     if within.is_empty() || within.len() > MAX_GLYPHS {
         return None;
     }
+    let size = within.iter().map(|f| f.glyph.size).fold(0.0, f32::max);
+    let more = OUTSIDE * size;
+    let wide = [at[0] - more, at[1] - more, at[2] + more, at[3] + more];
     let beside = |g: &Glyph| {
         let free = inside(g, wide) && !others.iter().any(|&other| inside(g, other));
         free && within.iter().any(|f| is_near(&f.glyph, g))
@@ -217,7 +216,7 @@ fn formula(
         return None;
     }
     let mut all = joined(once(all.into_iter().map(|f| &f.glyph)))?;
-    let seen = all.iter().map(|g| g.ink).fold(at, around);
+    let seen = all.iter().map(|g| g.ink).fold(at, union);
     // The text of a line whose middle is here goes with the region.
     let most = BEYOND * size;
     let reaches = |l: &Line| {

@@ -6,7 +6,8 @@
 use super::contain::contain;
 use super::marks::{accented, negated, words};
 use super::signs;
-use super::tree::{AXIS, Inner, Level, Node, Piece, around, inner, largest};
+use super::tree::{AXIS, Inner, Level, Node, Piece, inner, largest};
+use crate::engine::paddle::layout::union;
 
 /// How far pieces of one baseline differ, font sizes: of what stands on it, and of what is centred on
 /// its axis.
@@ -205,7 +206,7 @@ impl Host {
             piece = Some(Piece { node, ..like });
         }
         let mut piece = piece?;
-        piece.at = parts.iter().map(|p| p.at).reduce(around)?;
+        piece.at = parts.iter().map(|p| p.at).reduce(union)?;
         let to = parts.iter().map(|p| p.x[1]).fold(f32::MIN, f32::max);
         let from = parts.iter().map(|p| p.x[0]).fold(f32::MAX, f32::min);
         piece.x = [from, to];

@@ -6,6 +6,7 @@ use super::ink::Rule;
 use super::row::row;
 use super::signs;
 use super::table;
+use crate::engine::paddle::layout::union;
 use crate::page::CharStyle;
 
 /// Structures within one another at most; beyond, a formula is not understood.
@@ -138,7 +139,7 @@ impl Piece {
 
     /// A piece made of others; `parts` is not empty.
     pub fn of_parts(node: Node, parts: &[Piece], base: f32, axis: Option<f32>) -> Self {
-        let at = parts.iter().map(|p| p.at).reduce(around);
+        let at = parts.iter().map(|p| p.at).reduce(union);
         let x = parts
             .iter()
             .map(|p| p.x)
@@ -184,16 +185,6 @@ impl Piece {
     pub fn is_within(&self, from: f32, to: f32) -> bool {
         (from..=to).contains(&self.middle()[0])
     }
-}
-
-/// The box around two boxes.
-pub fn around(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-    [
-        a[0].min(b[0]),
-        a[1].min(b[1]),
-        a[2].max(b[2]),
-        a[3].max(b[3]),
-    ]
 }
 
 /// The largest font size.

@@ -1,6 +1,6 @@
 //! What looks like text on a page image and is accounted for by no line. Pure.
 
-use crate::engine::paddle::layout::{Region, area};
+use crate::engine::paddle::layout::{Region, area, union};
 use crate::engine::paddle::pixels::{Pixels, Slanted};
 use crate::page::Role;
 
@@ -30,14 +30,7 @@ pub fn unexplained(
     [side, LARGE * side]
         .into_iter()
         .filter_map(|side| at_side(image, side, lines, formulas, regions))
-        .reduce(|a, b| {
-            [
-                a[0].min(b[0]),
-                a[1].min(b[1]),
-                a[2].max(b[2]),
-                a[3].max(b[3]),
-            ]
-        })
+        .reduce(union)
 }
 
 fn at_side(
@@ -70,9 +63,7 @@ fn at_side(
         let figure = Role::of(region.label) == Role::Figure
             || matches!(region.label, "header_image" | "footer_image");
         if figure && area(region.at) <= PAGE_FIGURE {
-            let [x1, y1, x2, y2] = region.at;
-            let (w, h) = (width as f32, height as f32);
-            clear([x1 * w, y1 * h, x2 * w, y2 * h]);
+            clear(region.pixels(width as f32, height as f32));
         }
     }
     // Three cells by three: no rule is so thick.

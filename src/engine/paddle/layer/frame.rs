@@ -26,13 +26,25 @@ pub struct Page {
 }
 
 impl Page {
-    fn point(&self, at: [f32; 2]) -> [f32; 2] {
+    /// A point of the displayed page (fractions), pixels.
+    pub fn point(&self, at: [f32; 2]) -> [f32; 2] {
         let [x, y] = to_upright(at, self.rotation);
         [x * self.width, y * self.height]
     }
 
+    /// The same of a rectangle: x1, y1, x2, y2.
+    pub fn rect(&self, [x1, y1, x2, y2]: [f32; 4]) -> [f32; 4] {
+        let (a, b) = (self.point([x1, y1]), self.point([x2, y2]));
+        [
+            a[0].min(b[0]),
+            a[1].min(b[1]),
+            a[0].max(b[0]),
+            a[1].max(b[1]),
+        ]
+    }
+
     /// Height of the displayed page, pixels.
-    fn displayed_height(&self) -> f32 {
+    pub fn displayed_height(&self) -> f32 {
         match self.rotation {
             Rotation::None | Rotation::Half => self.height,
             Rotation::Quarter | Rotation::ThreeQuarter => self.width,

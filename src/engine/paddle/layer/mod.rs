@@ -15,7 +15,7 @@ mod scripts;
 mod text;
 mod trust;
 
-pub use self::frame::to_upright;
+pub use self::frame::Page as Upright;
 use self::lines::Found;
 pub use self::scripts::{Level, is_unmapped};
 pub use self::trust::Known;
@@ -217,10 +217,7 @@ impl Page<'_> {
         let (width, height) = (self.image.width as f32, self.image.height as f32);
         let all = self.regions.iter();
         all.filter(|r| Role::of(r.label) == Role::Formula)
-            .map(move |r| {
-                let [x1, y1, x2, y2] = r.at;
-                [x1 * width, y1 * height, x2 * width, y2 * height]
-            })
+            .map(move |r| r.pixels(width, height))
     }
 
     /// A line of a formula is known as one: accents there stand over letters of their own.

@@ -74,10 +74,10 @@ pub fn sample(lines: &[&Found], known: &Known) -> Vec<usize> {
     let count = |l: &Found| l.line.text.chars().filter(|c| !c.is_whitespace()).count();
     // Recognition was not trained on formulas: other lines say more, where there are some.
     let text = |l: &Found| !l.formula && count(l) >= SHORT;
-    let share: usize = lines.iter().filter(|l| text(l)).map(|l| count(l)).sum();
+    let texts: Vec<usize> = lines.iter().filter(|l| text(l)).map(|l| count(l)).collect();
     let whole: usize = lines.iter().map(|l| count(l)).sum();
-    let enough = share as f32 >= TELLING_SHARE * whole as f32;
-    let telling = enough && lines.iter().filter(|l| text(l)).count() >= TELLING;
+    let enough = texts.iter().sum::<usize>() as f32 >= TELLING_SHARE * whole as f32;
+    let telling = enough && texts.len() >= TELLING;
     let asked = |l: &Found| !telling || !l.formula;
     let all: usize = lines.iter().filter(|l| asked(l)).map(|l| count(l)).sum();
     let mut readable: Vec<usize> = (0..lines.len())
