@@ -5,8 +5,10 @@
 //! pack is written by its user: [`Formula`].
 
 mod formula;
+mod operators;
 
 pub use formula::{Fit, Formula};
+pub use operators::{EIGHT, HEAD_DIMS, OPERATORS};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@
 mod arena;
 mod cuda;
 mod locked;
+mod operators;
 mod replay;
 mod run;
 mod tensor;
@@ -277,7 +278,9 @@ impl Runtime {
                 .with_cuda_graph(graphs)
                 .with_conv_algorithm_search(ort::ep::cuda::ConvAlgorithmSearch::Heuristic)
                 .with_arena_extend_strategy(ort::ep::ArenaExtendStrategy::SameAsRequested);
-            builder = builder.with_execution_providers([cuda.build().error_on_failure()])?;
+            builder = builder
+                .with_operators(operators::domain()?)?
+                .with_execution_providers([cuda.build().error_on_failure()])?;
         }
         builder.commit_from_file(model)
     }

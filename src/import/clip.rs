@@ -10,13 +10,11 @@ use super::error::ImportError;
 use super::graph::{DType, Graph, Value};
 use super::nodes::{Norm, Size};
 use super::plan::Plan;
-use super::relative::{Heads, attention, query_key_value};
+use super::relative::{Heads, Packed};
 use super::stream::Stream;
 
 /// Of every `LayerNorm` (`vit_model_cfg`).
 const EPSILON: f32 = 1e-5;
-/// `quick_gelu`: x * sigmoid(1.702 * x).
-const QUICK_GELU: f32 = 1.702;
 const NAME: &str = "model.vision_model";
 
 /// The tower on `features` `[views, tokens, width]`, with `positions` `[1 + tokens, width]`:
@@ -68,19 +66,16 @@ fn block(
     };
     let part = |part: &str| format!("{name}.{part}");
     let x = stream.norm(g, plan, &norm(part("layer_norm1"), width))?;
-    let (qkv, lacks) = query_key_value(g, plan, x, &part("self_attn.qkv_proj"), width)?;
-    let x = attention(g, heads, qkv);
+    let packed = Packed::new(g, plan, x, &part("self_attn.qkv_proj"), width)?;
+    let x = packed.attention(g, heads);
     let projection = part("self_attn.out_proj");
-    stream.add_linear(g, plan, x, &projection, [width, width], Some(lacks))?;
+    stream.add_linear(g, plan, x, &projection, [width, width], Some(packed.lacks))?;
 
     let x = stream.norm(g, plan, &norm(part("layer_norm2"), width))?;
     let first = part("mlp.fc1");
     let x = g.product(plan, x, &first, &[inner, width])?;
-    let x = g.widened(x);
     let bias = g.bias_in_32_bits(plan, &first, inner)?;
-    let x = g.add(x, bias);
-    let x = g.quick_gelu(x, QUICK_GELU);
-    let x = g.rounded(x);
+    let x = g.bias_quick_gelu(x, bias);
     stream.add_linear(g, plan, x, &part("mlp.fc2"), [inner, width], None)
 }
 

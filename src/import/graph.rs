@@ -17,6 +17,8 @@ use std::collections::HashMap;
 
 use prost::Message;
 
+use crate::pack::OPERATORS;
+
 use super::onnx::{
     AttributeProto, AttributeType, DataType, Dimension, EXTERNAL, GraphProto, ModelProto,
     NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto,
@@ -125,6 +127,11 @@ impl Graph {
     /// The type in which the graph computes.
     pub fn compute(&self) -> DType {
         self.compute
+    }
+
+    /// Whether the graph is for CUDA: only there are dropleaf's own operators.
+    pub fn on_cuda(&self) -> bool {
+        self.compute == DType::Bf16
     }
 
     pub fn input(&mut self, name: &str, dtype: DType, shape: &[Dim]) -> Value {
@@ -241,6 +248,11 @@ impl Graph {
         Node::new(self, op, "", inputs)
     }
 
+    /// A node of dropleaf's own operators, which only CUDA has.
+    pub fn own(&mut self, op: &'static str, inputs: &[Value]) -> Node<'_> {
+        Node::new(self, op, OPERATORS, inputs)
+    }
+
     /// A node of ONNX Runtime's operators (`com.microsoft`).
     pub fn contrib(&mut self, op: &'static str, inputs: &[Value]) -> Node<'_> {
         Node::new(self, op, CONTRIB, inputs)
@@ -272,12 +284,17 @@ impl Graph {
             domain: Some(domain.into()),
             version: Some(version),
         };
+        let mut opset_import = vec![opset("", OPSET), opset(CONTRIB, 1)];
+        let nodes = &self.proto.node;
+        if nodes.iter().any(|n| n.domain.as_deref() == Some(OPERATORS)) {
+            opset_import.push(opset(OPERATORS, 1));
+        }
         ModelProto {
             ir_version: Some(IR_VERSION),
             producer_name: Some("dropleaf".into()),
             producer_version: Some(env!("CARGO_PKG_VERSION").into()),
             graph: Some(self.proto),
-            opset_import: vec![opset("", OPSET), opset(CONTRIB, 1)],
+            opset_import,
             metadata_props: Vec::new(),
         }
         .encode_to_vec()

@@ -180,11 +180,28 @@ impl Graph {
         }
     }
 
+    /// `y * P(Y <= y)` of `y = x + bias`, for a normal Y; the bias is in 32 bits.
+    pub fn bias_gelu(&mut self, x: Value, bias: Value) -> Value {
+        match self.on_cuda() {
+            true => self.own("BiasGelu", &[x, bias]).one(),
+            false => self.contrib("BiasGelu", &[x, bias]).one(),
+        }
+    }
+
     /// `x * sigmoid(alpha * x)`, of an `x` in 32 bits, as the result is. ONNX Runtime's CUDA kernel
     /// computes in its input's type, below 0 as `1 - 1 / (1 + exp(alpha * x))`: in bfloat16 little
     /// is left of that where the sigmoid is small.
     pub fn quick_gelu(&mut self, x: Value, alpha: f32) -> Value {
         self.contrib("QuickGelu", &[x]).float("alpha", alpha).one()
+    }
+
+    /// `y * sigmoid(1.702 * y)` of `y = x + bias` (`quick_gelu` of CLIP); the bias is in 32 bits.
+    pub fn bias_quick_gelu(&mut self, x: Value, bias: Value) -> Value {
+        if self.on_cuda() {
+            return self.own("BiasQuickGelu", &[x, bias]).one();
+        }
+        let x = self.add(x, bias);
+        self.quick_gelu(x, 1.702)
     }
 
     /// The weight of a product, turned for `MatMul`.

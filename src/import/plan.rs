@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
+use std::path::Path;
 
 use half::{bf16, f16};
 
@@ -176,6 +177,11 @@ impl Plan {
         seen: &[u64],
     ) -> Result<Stored, ImportError> {
         self.place(stored, Layout::Interleaved(pairs), seen)
+    }
+
+    /// The checkpoint's folder.
+    pub fn folder(&self) -> &Path {
+        self.shards.folder()
     }
 
     /// The numbers of a tensor that does not go into the data file as it is (position tables).

@@ -11,7 +11,7 @@ use super::error::ImportError;
 use super::graph::{DType, Graph, Value};
 use super::nodes::{Norm, Size};
 use super::plan::Plan;
-use super::relative::{Heads, Kernel, Square, query_key_value};
+use super::relative::{Heads, Packed, Square};
 use super::stream::Stream;
 use super::windows::Windows;
 
@@ -36,7 +36,6 @@ pub fn tower(
     plan: &mut Plan,
     sam: &Sam,
     measured: &Measured,
-    kernel: Kernel,
     inputs: &Inputs,
 ) -> Result<Value, ImportError> {
     let side = g.dimension(inputs.views, 1);
@@ -44,7 +43,6 @@ pub fn tower(
     let tower = Tower {
         sam,
         measured,
-        kernel,
         views: g.dimension(inputs.views, 0),
         grid,
     };
@@ -63,18 +61,22 @@ pub fn tower(
 struct Tower<'a> {
     sam: &'a Sam,
     measured: &'a Measured,
-    kernel: Kernel,
     views: Value,
     /// Patches to a side.
     grid: Size,
 }
 
-/// How far a block attends.
-enum Reach<'a> {
-    /// Over the whole view, with relative vectors `[2, side, dim, places]`.
-    View(&'a Square, Value),
-    /// Within windows, squares of tokens.
-    Windows(&'a Windows, &'a Square),
+/// What all blocks share: relative positions, and how tokens attend with them.
+enum Attention {
+    /// The CPU's operators know no positions.
+    Cpu {
+        view: Square,
+        /// Of the global layers, `[global layers, 2, side, dim, side]`.
+        vectors: Value,
+        windows: Option<(Windows, Square)>,
+    },
+    /// The tables of the global layers, `[global layers, 2, 2 * grid - 1, dim]`.
+    Cuda(Value),
 }
 
 impl Tower<'_> {
@@ -115,27 +117,24 @@ impl Tower<'_> {
         mut stream: Stream,
         relative: Value,
     ) -> Result<Value, ImportError> {
-        let view = g.within("view", |g| {
-            Square::new(g, self.kernel, self.heads(), self.views, self.grid)
-        });
-        let vectors = g.within("view", |g| view.vectors(g, relative, 2));
-        let mut windows = None;
+        let mut how = if g.on_cuda() {
+            Attention::Cuda(relative)
+        } else {
+            g.within("view", |g| {
+                let view = Square::new(g, self.heads(), self.views, self.grid);
+                let vectors = view.vectors(g, relative, 2);
+                let windows = None;
+                Attention::Cpu {
+                    view,
+                    vectors,
+                    windows,
+                }
+            })
+        };
         for layer in 0..self.sam.layers {
-            let global = self.sam.global_layers.iter().position(|&l| l == layer);
-            let reach = match global {
-                Some(nth) => {
-                    let layer = g.int(nth as i64);
-                    Reach::View(&view, g.gather(vectors, layer, 0))
-                }
-                None => {
-                    let (windows, square) =
-                        windows.get_or_insert_with(|| g.within("windows", |g| self.windows(g)));
-                    Reach::Windows(windows, square)
-                }
-            };
             g.within(format!("blocks.{layer}"), |g| {
                 let name = format!("model.sam_model.blocks.{layer}");
-                self.block(g, plan, &name, &mut stream, reach)
+                self.block(g, plan, &name, layer, &mut stream, &mut how)
             })?;
         }
         Ok(stream.sum(g))
@@ -146,24 +145,14 @@ impl Tower<'_> {
         g: &mut Graph,
         plan: &mut Plan,
         name: &str,
+        layer: u64,
         stream: &mut Stream,
-        reach: Reach<'_>,
+        how: &mut Attention,
     ) -> Result<(), ImportError> {
         let width = self.sam.width;
         let part = |part: &str| format!("{name}.{part}");
         let x = stream.norm(g, plan, &norm(&part("norm1"), width))?;
-        let (x, lacks) = match reach {
-            Reach::View(view, vectors) => {
-                let axes = [0, 1].map(|axis| {
-                    let axis = g.int(axis);
-                    g.gather(vectors, axis, 0)
-                });
-                self.attention(g, plan, &part("attn"), x, view, axes)?
-            }
-            Reach::Windows(windows, square) => {
-                self.windowed(g, plan, &part("attn"), x, windows, square)?
-            }
-        };
+        let (x, lacks) = self.attention(g, plan, &part("attn"), x, layer, how)?;
         let projection = part("attn.proj");
         stream.add_linear(g, plan, x, &projection, [width, width], Some(lacks))?;
 
@@ -171,9 +160,9 @@ impl Tower<'_> {
         let inner = self.measured.sam_mlp;
         let first = part("mlp.lin1");
         let x = g.product(plan, x, &first, &[inner, width])?;
-        let bias = g.weight(&plan.tensor(&format!("{first}.bias"), &[inner])?);
+        let bias = g.bias_in_32_bits(plan, &first, inner)?;
         // Exact, by the error function.
-        let x = g.contrib("BiasGelu", &[x, bias]).one();
+        let x = g.bias_gelu(x, bias);
         stream.add_linear(g, plan, x, &part("mlp.lin2"), [inner, width], None)
     }
 
@@ -184,43 +173,74 @@ impl Tower<'_> {
         plan: &mut Plan,
         name: &str,
         x: Value,
-        square: &Square,
-        [rows, columns]: [Value; 2],
+        layer: u64,
+        how: &mut Attention,
     ) -> Result<(Value, Value), ImportError> {
-        let name = format!("{name}.qkv");
-        let (qkv, lacks) = query_key_value(g, plan, x, &name, self.sam.width)?;
-        Ok((square.attention(g, qkv, rows, columns), lacks))
+        let (width, qkv) = (self.sam.width, format!("{name}.qkv"));
+        let global = self.sam.global_layers.iter().position(|&l| l == layer);
+        let (view, vectors, windows) = match how {
+            Attention::Cuda(tables) => {
+                let packed = Packed::new(g, plan, x, &qkv, width)?;
+                let (side, tables) = match global {
+                    Some(nth) => (0, [0, 1].map(|axis| (*tables, 2 * nth as i64 + axis))),
+                    None => {
+                        let own = self.tables(g, plan, name)?;
+                        (self.measured.sam_window as i64, own.map(|table| (table, 0)))
+                    }
+                };
+                let x = packed.in_view(g, self.heads(), side, tables);
+                return Ok((x, packed.lacks));
+            }
+            Attention::Cpu {
+                view,
+                vectors,
+                windows,
+            } => (view, *vectors, windows),
+        };
+        if let Some(nth) = global {
+            let nth = g.int(nth as i64);
+            let vectors = g.gather(vectors, nth, 0);
+            let [rows, columns] = [0, 1].map(|axis| {
+                let axis = g.int(axis);
+                g.gather(vectors, axis, 0)
+            });
+            let packed = Packed::new(g, plan, x, &qkv, width)?;
+            let x = packed.in_square(g, view, rows, columns);
+            return Ok((x, packed.lacks));
+        }
+        let (windows, square) =
+            windows.get_or_insert_with(|| g.within("windows", |g| self.windows(g)));
+        let own = self.tables(g, plan, name)?;
+        let [rows, columns] = own.map(|learned| square.vectors(g, learned, 0));
+        let x = windows.cut(g, x);
+        let packed = Packed::new(g, plan, x, &qkv, width)?;
+        let x = packed.in_square(g, square, rows, columns);
+        Ok((windows.join(g, x), packed.lacks))
     }
 
-    /// The same within windows.
-    fn windowed(
+    /// The relative vectors of a layer with windows, by rows and by columns.
+    fn tables(
         &self,
         g: &mut Graph,
         plan: &mut Plan,
         name: &str,
-        x: Value,
-        windows: &Windows,
-        square: &Square,
-    ) -> Result<(Value, Value), ImportError> {
+    ) -> Result<[Value; 2], ImportError> {
         let table = [
             2 * self.measured.sam_window - 1,
             self.sam.width / self.sam.heads,
         ];
-        let mut axes = Vec::new();
-        for axis in ["rel_pos_h", "rel_pos_w"] {
-            let learned = g.weight(&plan.tensor(&format!("{name}.{axis}"), &table)?);
-            axes.push(square.vectors(g, learned, 0));
-        }
-        let x = windows.cut(g, x);
-        let (x, lacks) = self.attention(g, plan, name, x, square, [axes[0], axes[1]])?;
-        Ok((windows.join(g, x), lacks))
+        let mut axis = |axis: &str| {
+            let learned = plan.tensor(&format!("{name}.{axis}"), &table)?;
+            Ok::<_, ImportError>(g.weight(&learned))
+        };
+        Ok([axis("rel_pos_h")?, axis("rel_pos_w")?])
     }
 
     fn windows(&self, g: &mut Graph) -> (Windows, Square) {
         let (side, width) = (self.measured.sam_window as i64, self.sam.width as i64);
         let windows = Windows::new(g, self.views, self.grid, side, width);
         let count = windows.count();
-        let square = Square::new(g, self.kernel, self.heads(), count, Size::Is(side));
+        let square = Square::new(g, self.heads(), count, Size::Is(side));
         (windows, square)
     }
 

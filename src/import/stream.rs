@@ -4,18 +4,19 @@
 //! round the whole stream, and all later layers would see that. What a sub-layer multiplies is
 //! rounded from the norm's result, so that this costs casts and no wider product.
 //!
-//! Where the graph computes in another type than 32-bit floats (on CUDA), additions wait for the
-//! norm that follows: `SkipLayerNormalization` does both, and the bias, in one pass over memory.
+//! On CUDA additions wait for the norm that follows: the operator `SkipLayerNorm` adds the product and
+//! its bias, normalises and rounds in one pass over memory.
 
 use super::error::ImportError;
-use super::graph::{DType, Graph, Value};
+use super::graph::{Graph, Value};
 use super::nodes::Norm;
 use super::plan::Plan;
 
 pub struct Stream {
     /// `[batch, tokens, width]`, 32-bit floats.
     tokens: Value,
-    /// A sub-layer's result and its bias that are not added to `tokens` yet.
+    /// A sub-layer's product, in the type in which the graph computes, and its bias, in 32 bits, that are
+    /// not added to `tokens` yet.
     waiting: Option<[Value; 2]>,
 }
 
@@ -35,23 +36,20 @@ impl Stream {
         plan: &mut Plan,
         norm: &Norm,
     ) -> Result<Value, ImportError> {
-        let x = match self.waiting.take() {
-            None => g.layer_norm(plan, self.tokens, norm)?,
-            Some([x, bias]) => {
-                let [scale, shift] = g.norm_weights(plan, norm)?;
-                // The second and third outputs are for training alone.
-                let [x, tokens] = g
-                    .contrib(
-                        "SkipLayerNormalization",
-                        &[x, self.tokens, scale, shift, bias],
-                    )
-                    .float("epsilon", norm.epsilon)
-                    .outputs_at([0, 3]);
-                self.tokens = tokens;
-                x
-            }
+        let waiting = self.waiting.take();
+        if !g.on_cuda() {
+            return g.layer_norm(plan, self.tokens, norm);
+        }
+        let [scale, shift] = g.norm_weights(plan, norm)?;
+        let epsilon = norm.epsilon;
+        let Some([x, bias]) = waiting else {
+            let node = g.own("LayerNorm", &[self.tokens, scale, shift]);
+            return Ok(node.float("epsilon", epsilon).one());
         };
-        Ok(g.rounded(x))
+        let node = g.own("SkipLayerNorm", &[x, bias, self.tokens, scale, shift]);
+        let [normed, sum] = node.float("epsilon", epsilon).outputs();
+        self.tokens = sum;
+        Ok(normed)
     }
 
     /// Adds the linear layer `name` of `x`, `[batch, tokens, inputs]` in the type in which the graph
@@ -67,7 +65,6 @@ impl Stream {
         lacks: Option<Value>,
     ) -> Result<(), ImportError> {
         let product = g.product(plan, x, name, &[outputs, inputs])?;
-        let product = g.widened(product);
         let mut bias = g.bias_in_32_bits(plan, name, outputs)?;
         if let Some(lacks) = lacks {
             let more = g.product_in_32_bits(plan, lacks, name, &[outputs, inputs])?;
@@ -75,7 +72,7 @@ impl Stream {
         }
         self.sum(g);
         self.waiting = Some([product, bias]);
-        if g.compute() == DType::F32 {
+        if !g.on_cuda() {
             self.sum(g);
         }
         Ok(())
@@ -84,6 +81,7 @@ impl Stream {
     /// All that was added up: `[batch, tokens, width]`, 32-bit floats.
     pub fn sum(&mut self, g: &mut Graph) -> Value {
         if let Some([x, bias]) = self.waiting.take() {
+            let x = g.widened(x);
             let x = g.add(x, bias);
             self.tokens = g.add(self.tokens, x);
         }
@@ -96,7 +94,7 @@ mod tests {
     use prost::Message;
     use safetensors::Dtype;
 
-    use super::super::graph::Dim;
+    use super::super::graph::{DType, Dim};
     use super::super::onnx::ModelProto;
     use super::super::testing::{made, plan};
     use super::*;
@@ -153,12 +151,12 @@ mod tests {
 
     #[test]
     fn in_bfloat16_the_sum_is_in_32_bits_and_the_norm_adds() {
-        // The weight is cast once; the norm's result is rounded for what multiplies it.
-        let layer = ["MatMul", "Cast", "SkipLayerNormalization", "Cast"];
+        // The weight is cast once.
+        let layer = ["MatMul", "SkipLayerNorm"];
         let expected = [&["Cast"][..], &layer, &layer].concat();
         assert_eq!(operators(DType::Bf16, true), expected);
         // Where no norm follows, nothing that was added is lost.
-        let (layer, added) = (["MatMul", "Cast"], ["Add", "Add"]);
+        let (layer, added) = (["MatMul"], ["Cast", "Add", "Add"]);
         let expected = [&["Cast"][..], &layer, &layer, &added, &added].concat();
         assert_eq!(operators(DType::Bf16, false), expected);
     }

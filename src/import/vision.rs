@@ -17,8 +17,8 @@ use super::error::ImportError;
 use super::graph::{DType, Dim, Graph};
 use super::nodes::Size;
 use super::plan::Plan;
-use super::relative::Kernel;
 use super::sam;
+use crate::pack::{EIGHT, HEAD_DIMS};
 
 /// Builds the graph over weights in `data_file`.
 ///
@@ -41,21 +41,13 @@ pub fn build(
     form: Form,
     data_file: &str,
 ) -> Result<Graph, ImportError> {
-    let kernel = match form {
-        Form::Cpu => Kernel::Cpu,
-        Form::Cuda => Kernel::Flash,
-    };
-    let graph = Graph::new("vision", form.compute(), data_file);
-    towers(plan, config, measured, graph, kernel)
-}
-
-fn towers(
-    plan: &mut Plan,
-    config: &Config,
-    measured: &Measured,
-    mut graph: Graph,
-    kernel: Kernel,
-) -> Result<Graph, ImportError> {
+    if form == Form::Cuda
+        && let Some(why) = without_kernels(config, measured)
+    {
+        let hint = "import it for the CPU alone: --dtype f32";
+        return Err(ImportError::file(plan.folder(), why, hint));
+    }
+    let mut graph = Graph::new("vision", form.compute(), data_file);
     let g = &mut graph;
     let (sam, clip) = (&config.sam, &config.clip);
     let free = Dim::Free;
@@ -82,9 +74,7 @@ fn towers(
         positions,
         relative,
     };
-    let features = g.within("sam", |g| {
-        sam::tower(g, plan, sam, measured, kernel, &inputs)
-    })?;
+    let features = g.within("sam", |g| sam::tower(g, plan, sam, measured, &inputs))?;
     let channels = sam.downsample[1];
     let tokens = g.within("clip", |g| {
         clip::tower(g, plan, clip, measured, features, clip_positions)
@@ -121,6 +111,29 @@ fn towers(
     ];
     g.output("projected", projected, g.compute(), &shape);
     Ok(graph)
+}
+
+/// Why dropleaf's operators have no kernels for such a model, if so.
+fn without_kernels(config: &Config, measured: &Measured) -> Option<String> {
+    let (sam, clip) = (&config.sam, &config.clip);
+    for (tower, width, heads) in [
+        ("SAM", sam.width, sam.heads),
+        ("CLIP", clip.width, clip.heads),
+    ] {
+        let dim = width / heads.max(1);
+        if !HEAD_DIMS.contains(&dim) {
+            return Some(format!(
+                "CUDA has kernels for heads of {HEAD_DIMS:?} elements, {tower}'s have {dim}"
+            ));
+        }
+    }
+    if measured.sam_window % 2 != 0 {
+        let side = measured.sam_window;
+        return Some(format!("CUDA has no kernel for windows of {side} tokens"));
+    }
+    let inner = [measured.sam_mlp, measured.clip_mlp];
+    let odd = inner.into_iter().find(|width| width % EIGHT != 0)?;
+    Some(format!("CUDA has no kernel for MLPs of {odd} elements"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use prost::Message;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::*;
-use crate::import::onnx::{GraphProto, ModelProto, ValueInfoProto};
+use crate::import::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::import::positions::{Learned, tables};
 use crate::import::shards::Shards;
 
@@ -15,16 +15,16 @@ const CONFIG: &str = r#"{
         "max_position_embeddings": 64, "intermediate_size": 8, "moe_intermediate_size": 8,
         "n_routed_experts": 2, "num_experts_per_tok": 1, "bos_token_id": 0, "eos_token_id": 1
     },
-    "projector_config": { "projector_type": "linear", "input_dim": 40, "n_embed": 40 },
+    "projector_config": { "projector_type": "linear", "input_dim": 64, "n_embed": 40 },
     "vision_config": {
         "image_size": 256,
         "width": {
             "sam_vit_b": {
-                "layers": 3, "width": 24, "heads": 3, "global_attn_indexes": [1],
-                "downsample_channels": [10, 20]
+                "layers": 3, "width": 48, "heads": 3, "global_attn_indexes": [1],
+                "downsample_channels": [10, 32]
             },
             "clip-l-14-224": {
-                "layers": 2, "width": 20, "heads": 2, "image_size": 56, "patch_size": 14
+                "layers": 2, "width": 32, "heads": 2, "image_size": 56, "patch_size": 14
             }
         }
     }
@@ -37,9 +37,9 @@ fn config() -> Config {
 fn measured() -> Measured {
     Measured {
         sam_patch: 16,
-        sam_window: 7,
-        sam_mlp: 30,
-        clip_mlp: 50,
+        sam_window: 6,
+        sam_mlp: 24,
+        clip_mlp: 56,
         sam_neck: 12,
     }
 }
@@ -62,45 +62,45 @@ fn tensors() -> BTreeMap<String, Vec<usize>> {
     };
     for block in 0..3 {
         let name = |part: &str| format!("sam_model.blocks.{block}.{part}");
-        layer(name("norm1"), 24, None);
-        layer(name("norm2"), 24, None);
-        layer(name("attn.qkv"), 72, Some(24));
-        layer(name("attn.proj"), 24, Some(24));
-        layer(name("mlp.lin1"), 30, Some(24));
-        layer(name("mlp.lin2"), 24, Some(30));
+        layer(name("norm1"), 48, None);
+        layer(name("norm2"), 48, None);
+        layer(name("attn.qkv"), 144, Some(48));
+        layer(name("attn.proj"), 48, Some(48));
+        layer(name("mlp.lin1"), 24, Some(48));
+        layer(name("mlp.lin2"), 48, Some(24));
     }
     layer("sam_model.neck.1".into(), 12, None);
     layer("sam_model.neck.3".into(), 12, None);
-    layer("vision_model.pre_layrnorm".into(), 20, None);
+    layer("vision_model.pre_layrnorm".into(), 32, None);
     for block in 0..2 {
         let name = |part: &str| format!("vision_model.transformer.layers.{block}.{part}");
-        layer(name("layer_norm1"), 20, None);
-        layer(name("layer_norm2"), 20, None);
-        layer(name("self_attn.qkv_proj"), 60, Some(20));
-        layer(name("self_attn.out_proj"), 20, Some(20));
-        layer(name("mlp.fc1"), 50, Some(20));
-        layer(name("mlp.fc2"), 20, Some(50));
+        layer(name("layer_norm1"), 32, None);
+        layer(name("layer_norm2"), 32, None);
+        layer(name("self_attn.qkv_proj"), 96, Some(32));
+        layer(name("self_attn.out_proj"), 32, Some(32));
+        layer(name("mlp.fc1"), 56, Some(32));
+        layer(name("mlp.fc2"), 32, Some(56));
     }
-    layer("projector.layers".into(), 40, Some(40));
-    for (block, places) in [(0, 13), (1, 31), (2, 13)] {
+    layer("projector.layers".into(), 40, Some(64));
+    for (block, places) in [(0, 11), (1, 31), (2, 11)] {
         for axis in ["rel_pos_h", "rel_pos_w"] {
             put(
                 format!("sam_model.blocks.{block}.attn.{axis}"),
-                &[places, 8],
+                &[places, 16],
             );
         }
     }
-    put("sam_model.patch_embed.proj.weight".into(), &[24, 3, 16, 16]);
-    put("sam_model.patch_embed.proj.bias".into(), &[24]);
-    put("sam_model.pos_embed".into(), &[1, 16, 16, 24]);
-    put("sam_model.neck.0.weight".into(), &[12, 24, 1, 1]);
+    put("sam_model.patch_embed.proj.weight".into(), &[48, 3, 16, 16]);
+    put("sam_model.patch_embed.proj.bias".into(), &[48]);
+    put("sam_model.pos_embed".into(), &[1, 16, 16, 48]);
+    put("sam_model.neck.0.weight".into(), &[12, 48, 1, 1]);
     put("sam_model.neck.2.weight".into(), &[12, 12, 3, 3]);
     put("sam_model.net_2.weight".into(), &[10, 12, 3, 3]);
-    put("sam_model.net_3.weight".into(), &[20, 10, 3, 3]);
+    put("sam_model.net_3.weight".into(), &[32, 10, 3, 3]);
     let embeddings = |part: &str| format!("vision_model.embeddings.{part}");
-    put(embeddings("class_embedding"), &[20]);
-    put(embeddings("patch_embedding.weight"), &[20, 3, 14, 14]);
-    put(embeddings("position_embedding.weight"), &[17, 20]);
+    put(embeddings("class_embedding"), &[32]);
+    put(embeddings("patch_embedding.weight"), &[32, 3, 14, 14]);
+    put(embeddings("position_embedding.weight"), &[17, 32]);
     all
 }
 
@@ -153,13 +153,13 @@ fn both_forms_have_the_same_inputs_and_differ_only_in_the_type_of_the_tokens() {
     // 1: f32, 2: u8, 16: bfloat16.
     let inputs = [
         "views 2 [? ? ? 3]",
-        "sam_positions 1 [? ? 24]",
-        "sam_relative 1 [1 2 ? 8]",
-        "clip_positions 1 [? 20]",
+        "sam_positions 1 [? ? 48]",
+        "sam_relative 1 [1 2 ? 16]",
+        "clip_positions 1 [? 32]",
     ];
     assert_eq!(described(&cpu.input), inputs);
     assert_eq!(described(&cuda.input), inputs);
-    let outputs = ["sam 1 [? 20 ? ?]", "clip 1 [? ? 20]"];
+    let outputs = ["sam 1 [? 32 ? ?]", "clip 1 [? ? 32]"];
     assert_eq!(described(&cpu.output)[..2], outputs);
     assert_eq!(described(&cuda.output)[..2], outputs);
     assert_eq!(described(&cpu.output)[2], "projected 1 [? ? 40]");
@@ -179,9 +179,9 @@ fn every_tensor_of_the_towers_has_a_place_once_and_both_forms_share_it() {
     let two = two.finish().unwrap();
     assert_eq!(one.pieces.len(), two.pieces.len());
     assert_eq!(one.length, two.length);
-    // All but position tables (absolute, of the global layer, CLIP's) and CLIP's own patches. The
-    // five layers' weights of query, key and value stand apart, and the biases but for the key's.
-    assert_eq!(one.pieces.len(), tensors().len() - 5 + 5 * 3);
+    // All but position tables (absolute, of the global layer, CLIP's) and CLIP's own patches; of each
+    // of the five layers' biases of queries, keys and values two parts.
+    assert_eq!(one.pieces.len(), tensors().len() - 5 + 5);
 }
 
 #[test]
@@ -212,42 +212,89 @@ fn position_tables_fit_the_inputs() {
     let shapes: Vec<_> = tables(&learned).into_iter().map(|t| t.shape).collect();
     assert_eq!(
         shapes[6..9],
-        [vec![64, 64, 24], vec![1, 2, 127, 8], vec![257, 20]]
+        [vec![64, 64, 48], vec![1, 2, 127, 16], vec![257, 32]]
     );
 }
 
 #[test]
 fn every_layer_attends_once_with_its_own_scale() {
     let (_folder, mut plan) = plan(&tensors());
-    for form in [Form::Cpu, Form::Cuda] {
-        let graph = graph(&mut plan, form);
-        let mut attended = Vec::new();
-        for node in &graph.node {
-            if node.op_type.as_deref() != Some("MultiHeadAttention") {
-                continue;
-            }
-            let name = node.name.as_deref().unwrap();
-            let at = name.rsplit_once('/').unwrap().0.to_owned();
-            let attribute = |wanted: &str| {
-                let found = node
-                    .attribute
-                    .iter()
-                    .find(|a| a.name.as_deref() == Some(wanted));
-                found.unwrap()
-            };
-            let heads = attribute("num_heads").i.unwrap();
-            let scale = attribute("scale").f.unwrap();
-            attended.push((at, heads, scale));
-        }
-        let expected = [
-            ("sam/blocks.0", 3, 8.0),
-            ("sam/blocks.1", 3, 8.0),
-            ("sam/blocks.2", 3, 8.0),
-            ("clip/layers.0", 2, 10.0),
-            ("clip/layers.1", 2, 10.0f32),
-        ];
-        let expected = expected.map(|(at, heads, dim)| (at.to_owned(), heads, dim.sqrt().recip()));
-        assert_eq!(attended, expected);
+    let expected = [
+        ("sam/blocks.0", 3),
+        ("sam/blocks.1", 3),
+        ("sam/blocks.2", 3),
+        ("clip/layers.0", 2),
+        ("clip/layers.1", 2),
+    ];
+    let attended = |graph: &GraphProto, heads: &str, named: &[&str]| -> Vec<(String, i64)> {
+        let nodes = graph.node.iter();
+        let nodes = nodes.filter(|n| named.contains(&n.op_type.as_deref().unwrap()));
+        nodes
+            .map(|node| {
+                let name = node.name.as_deref().unwrap();
+                let at = name.rsplit_once('/').unwrap().0.to_owned();
+                (at, attribute(node, heads).i.unwrap())
+            })
+            .collect()
+    };
+    let expected = expected.map(|(at, heads)| (at.to_owned(), heads));
+    let cpu = graph(&mut plan, Form::Cpu);
+    let own = "MultiHeadAttention";
+    assert_eq!(attended(&cpu, "num_heads", &[own]), expected);
+    for node in cpu
+        .node
+        .iter()
+        .filter(|n| n.op_type.as_deref() == Some(own))
+    {
+        assert_eq!(attribute(node, "scale").f.unwrap(), 16f32.sqrt().recip());
+    }
+    let cuda = graph(&mut plan, Form::Cuda);
+    let own = ["RelativeAttention", "Attention"];
+    assert_eq!(attended(&cuda, "heads", &own), expected);
+    let sides: Vec<_> = cuda
+        .node
+        .iter()
+        .filter(|n| n.op_type.as_deref() == Some(own[0]))
+        .map(|n| ["side", "row_table", "column_table"].map(|a| attribute(n, a).i.unwrap()))
+        .collect();
+    assert_eq!(sides, [[6, 0, 0], [0, 0, 1], [6, 0, 0]]);
+}
+
+fn attribute<'n>(node: &'n NodeProto, wanted: &str) -> &'n AttributeProto {
+    let mut all = node.attribute.iter();
+    all.find(|a| a.name.as_deref() == Some(wanted)).unwrap()
+}
+
+#[test]
+fn what_cuda_has_no_kernels_for_is_refused_with_what_to_do() {
+    for (config, measured) in [
+        (
+            config(),
+            Measured {
+                sam_window: 7,
+                ..measured()
+            },
+        ),
+        (
+            config(),
+            Measured {
+                clip_mlp: 50,
+                ..measured()
+            },
+        ),
+        (
+            Config::parse(
+                Path::new("config.json"),
+                &CONFIG.replace("\"heads\": 2", "\"heads\": 4"),
+            )
+            .unwrap(),
+            measured(),
+        ),
+    ] {
+        let (_folder, mut plan) = plan(&tensors());
+        let refused = build(&mut plan, &config, &measured, Form::Cuda, "w");
+        let refused = refused.map(|_| ()).unwrap_err().to_string();
+        assert!(refused.contains("CUDA has"), "{refused}");
     }
 }
 
@@ -264,31 +311,31 @@ fn the_cuda_form_is_made_of_operators_that_cuda_has() {
         .iter()
         .map(|n| n.op_type.as_deref().unwrap())
         .collect();
-    let with_bfloat16 = [
-        "Add",
+    let with_bfloat16 = ["Cast", "MatMul"];
+    let own = [
+        "Attention",
         "BiasGelu",
-        "Cast",
+        "BiasQuickGelu",
+        "LayerNorm",
+        "RelativeAttention",
+        "SkipLayerNorm",
+    ];
+    let in_32_bits = [
+        "Add",
         "Concat",
         "Expand",
         "Gather",
-        "MatMul",
-        "MultiHeadAttention",
-        "Reshape",
-        "Shape",
-        "Slice",
-        "Transpose",
-        "Where",
-    ];
-    let in_32_bits = [
         "LayerNormalization",
         "Mul",
-        "QuickGelu",
-        "SkipLayerNormalization",
+        "Reshape",
+        "Slice",
         "Sub",
+        "Transpose",
     ];
-    let of_integers = ["And", "Div", "Equal", "Less", "Max", "Mod", "Range"];
+    let of_integers = ["And", "Div", "Less", "Range", "Shape", "Where"];
     let expected: BTreeSet<&str> = with_bfloat16
         .into_iter()
+        .chain(own)
         .chain(in_32_bits)
         .chain(of_integers)
         .collect();

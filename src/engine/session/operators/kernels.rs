@@ -1,0 +1,120 @@
+//! The translated kernels that stand beside this file, each loaded when a graph first needs it.
+
+use std::ffi::CStr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::driver::{Kernel, Module};
+
+/// Kernels of one file, loaded at most once.
+struct File {
+    ptx: &'static str,
+    module: Mutex<Option<Module>>,
+}
+
+/// The text of a `.ptx` file, with the zero that ends it for the driver.
+macro_rules! file {
+    ($name:literal) => {
+        File {
+            ptx: concat!(include_str!(concat!("kernels/", $name, ".ptx")), "\0"),
+            module: Mutex::new(None),
+        }
+    };
+}
+
+static NORM: File = file!("norm");
+static GELU: File = file!("gelu");
+static ATTENTION_16: File = file!("attention_16");
+static ATTENTION_64: File = file!("attention_64");
+
+impl File {
+    fn kernel(&self, name: &CStr) -> Result<Arc<Kernel>, String> {
+        let mut module = self.module.lock().unwrap_or_else(PoisonError::into_inner);
+        let module = match &mut *module {
+            Some(module) => module,
+            empty => {
+                let ptx =
+                    CStr::from_bytes_until_nul(self.ptx.as_bytes()).map_err(|e| e.to_string())?;
+                empty.insert(Module::load(ptx)?)
+            }
+        };
+        module.kernel(name).map(Arc::new)
+    }
+}
+
+pub fn norm() -> Result<Arc<Kernel>, String> {
+    NORM.kernel(c"layer_norm")
+}
+
+pub fn gelu(name: &CStr) -> Result<Arc<Kernel>, String> {
+    GELU.kernel(name)
+}
+
+/// A kernel of attention with heads of `dim` elements.
+pub fn attention(dim: usize, name: &CStr) -> Result<Arc<Kernel>, String> {
+    match dim {
+        16 => ATTENTION_16.kernel(name),
+        64 => ATTENTION_64.kernel(name),
+        _ => Err(format!("there is no kernel for heads of {dim} elements")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::durable;
+
+    /// What `packaging/make-kernels` writes into each file's first line.
+    #[test]
+    fn the_translations_are_of_these_sources() {
+        let folder =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/session/operators/kernels");
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+        let common = read("common.cuh");
+        for (file, source, options) in [
+            (&NORM, "norm.cu", ""),
+            (&GELU, "gelu.cu", ""),
+            (&ATTENTION_16, "attention.cu", "-DDIM=16"),
+            (&ATTENTION_64, "attention.cu", "-DDIM=64"),
+        ] {
+            let include = "#include \"common.cuh\"";
+            let text = read(source);
+            assert!(text.contains(include));
+            let made_from = format!("{options}{}", text.replace(include, &common));
+            let digest = durable::hex(&Sha256::digest(made_from.as_bytes()));
+            let first = file.ptx.lines().next().unwrap();
+            assert_eq!(
+                first,
+                format!("// Made by packaging/make-kernels from {digest}"),
+                "{source}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_kernels_have_the_names_by_which_they_are_asked_for() {
+        for (file, names) in [
+            (&NORM, &["layer_norm"][..]),
+            (&GELU, &["bias_gelu", "bias_quick_gelu"]),
+            (&ATTENTION_16, &["attention", "relative_attention"]),
+            (
+                &ATTENTION_64,
+                &[
+                    "attention",
+                    "relative_attention",
+                    "relative_attention_14",
+                    "relative_attention_40",
+                    "relative_attention_64",
+                ],
+            ),
+        ] {
+            for name in names {
+                assert!(file.ptx.contains(&format!(".entry {name}(")), "{name}");
+            }
+            assert!(file.ptx.contains(".target sm_80"));
+        }
+    }
+}
