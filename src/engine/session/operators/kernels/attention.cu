@@ -1,8 +1,8 @@
 // Attention of the vision towers: softmax(q k^T / sqrt(DIM) + relative positions) v for each head, a
 // view at a time or within windows, straight from the packed products to packed results.
 //
-// The algorithm is FlashAttention-2's (Dao 2023): a block has 128 queries of a head and goes over
-// the keys in tiles of 64, with a running maximum and sum, so that scores are never in memory.
+// The algorithm is FlashAttention-2's (Dao 2023): a block has some queries of a head and goes over
+// the keys in tiles, with a running maximum and sum, so that scores are never in memory.
 //
 // Relative positions are SAM's (decomposed, from MViTv2, Li et al. 2022): the score of the query at
 // (y, x) for the key at (v, u) gets q.R[y - v] + q.C[x - u]. Both are computed once a block, by the
@@ -21,12 +21,6 @@
 
 namespace {
 
-constexpr u32 QUERIES = 128;  // of a block
-#ifndef WARPS
-#define WARPS 4
-#endif
-constexpr u32 THREADS = WARPS * WARP;
-constexpr u32 ROWS = QUERIES / WARPS / 16;  // 16 x 8 tiles of a warp, one above the other
 constexpr u32 STEPS = DIM / 16;             // of a product over a head's elements
 constexpr u32 COLUMNS = DIM / 8;            // 16 x 8 tiles of a result, side by side
 // Elements from a row of a tile of keys to the next: 16 bytes more, so that the 8 rows that
@@ -41,8 +35,8 @@ constexpr u32 NONE = 0, ANY = 1;
 // rows are in different banks.
 __device__ constexpr u32 places(u32 side) { return (side + 7) / 16 * 16 + 8; }
 
-// The tokens that attend to one another.
-template <u32 SIDE, bool VIEW>
+// The tokens that attend to one another. WHOLE: none is asked for that is not there.
+template <u32 SIDE, bool VIEW, bool WHOLE>
 struct Square {
     u32 count;
     u32 grid;     // tokens of a view to a side
@@ -57,6 +51,7 @@ struct Square {
     }
     // The token of the view that is `i` here, or -1 outside the view.
     __device__ int at(u32 i) const {
+        if constexpr (WHOLE) return static_cast<int>(i);
         if (i >= count) return -1;
         if constexpr (SIDE == NONE || VIEW) return static_cast<int>(i);
         const u32 y = row(i), x = i - y * side();
@@ -115,42 +110,57 @@ __device__ __forceinline__ float full(u16 h) {
 // q.V[at + side - 1 - i] for each query and each i of `side` places, with the `2 * side - 1` vectors V
 // along one axis; `at` is where the query stands along it. Vectors `from..to` are those that some
 // query of the block meets.
+template <u32 ROWS>
 __device__ __forceinline__ void relative(u16 *out, const u16 *__restrict__ vectors,
                                          const u32 (&q)[ROWS][STEPS][4], const u32 (&at)[ROWS][2],
                                          u32 side, u32 from, u32 to) {
     const u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     const u32 stride = places(side);
-    for (u32 first = from; first < to; first += 8) {
-        float sum[ROWS][4] = {};
+    u32 next[STEPS][2];
+    const auto fetch = [&](u32 first) {
         const u32 vector = first + lane / 4;
-        const u16 *elements = vectors + static_cast<size_t>(vector) * DIM + lane % 4 * 2;
+        const u16 *const elements = vectors + vector * DIM + lane % 4 * 2;
 #pragma unroll
-        for (u32 step = 0; step < STEPS; step++) {
-            u32 b[2] = {0, 0};
-            if (vector < to) {
-                b[0] = *reinterpret_cast<const u32 *>(elements + 16 * step);
-                b[1] = *reinterpret_cast<const u32 *>(elements + 16 * step + 8);
-            }
+        for (u32 step = 0; step < STEPS; step++)
 #pragma unroll
-            for (u32 r = 0; r < ROWS; r++) multiply(sum[r], q[r][step], b[0], b[1]);
-        }
+            for (u32 half = 0; half < 2; half++)
+                next[step][half] =
+                    vector < to
+                        ? *reinterpret_cast<const u32 *>(elements + 16 * step + 8 * half)
+                        : 0;
+    };
+    fetch(from);
+    for (u32 first = from; first < to; first += 8) {
+        u32 b[STEPS][2];
+#pragma unroll
+        for (u32 step = 0; step < STEPS; step++) b[step][0] = next[step][0], b[step][1] = next[step][1];
+        if (first + 8 < to) fetch(first + 8);
+        float sum[ROWS][4] = {};
+#pragma unroll
+        for (u32 step = 0; step < STEPS; step++)
+#pragma unroll
+            for (u32 r = 0; r < ROWS; r++) multiply(sum[r], q[r][step], b[step][0], b[step][1]);
 #pragma unroll
         for (u32 r = 0; r < ROWS; r++)
 #pragma unroll
             for (u32 e = 0; e < 4; e++) {
                 const u32 place = at[r][e / 2] + side - 1 - (first + lane % 4 * 2 + e % 2);
                 const u32 query = (warp * ROWS + r) * 16 + lane / 4 + e / 2 * 8;
-                if (place < side) out[query * stride + place] = half(sum[r][e] * sqrtf(static_cast<float>(DIM)));
+                if (place < side)
+                    out[query * stride + place] = half(sum[r][e] * sqrtf(static_cast<float>(DIM)));
             }
     }
 }
 
-// KEYS: of a tile. VIEW: the square is the whole view.
-template <u32 SIDE, u32 KEYS, bool VIEW>
+// KEYS: of a tile. VIEW: the square is the whole view. ROWS: 16 x 8 tiles of a warp, one above the
+// other.
+template <u32 SIDE, u32 KEYS, bool VIEW, u32 WARPS, u32 ROWS>
 __device__ __forceinline__ void attend(const u16 *__restrict__ qkv, const float *__restrict__ bias,
                                        const u16 *__restrict__ row_vectors,
                                        const u16 *__restrict__ column_vectors, u16 *__restrict__ out,
                                        u32 tokens, u32 heads, u32 grid, u32 any, u32 inverse) {
+    constexpr u32 THREADS = WARPS * WARP;
+    constexpr u32 QUERIES = WARPS * ROWS * 16;
     constexpr u32 TILES = KEYS / 8;  // 16 x 8 tiles of scores, side by side
     // Whether a tile of keys is whole rows of the square, and 16 x 8 tiles do not straddle them.
     constexpr bool ALIGNED = SIDE > ANY && KEYS % SIDE == 0 && SIDE % 8 == 0;
@@ -162,7 +172,9 @@ __device__ __forceinline__ void attend(const u16 *__restrict__ qkv, const float 
     const u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     const u32 head = blockIdx.y;
 
-    Square<SIDE, VIEW> own = {tokens, grid, any, inverse, 0, 0};
+    // Tiles of keys and of queries are whole.
+    constexpr bool WHOLE = ALIGNED && VIEW && SIDE * SIDE % QUERIES == 0;
+    Square<SIDE, VIEW, WHOLE> own = {tokens, grid, any, inverse, 0, 0};
     u32 view = blockIdx.z;
     const u32 side = own.side();
     if constexpr (SIDE != NONE && !VIEW) {
@@ -188,7 +200,7 @@ __device__ __forceinline__ void attend(const u16 *__restrict__ qkv, const float 
         for (u32 i = threadIdx.x; i < KEYS * COLUMNS; i += THREADS) {
             const u32 key = i / COLUMNS, element = i % COLUMNS * 8;
             const int t = own.at(tile * KEYS + key);
-            const u16 *const from = qkv + static_cast<size_t>(t < 0 ? 0 : t) * packed + element;
+            const u16 *const from = qkv + (t < 0 ? 0 : t) * packed + element;
             const u32 to = keys + (key * STRIDE + element) * sizeof(u16);
             copy(to, from + width, t >= 0);
             copy(to + TILE, from + 2 * width, t >= 0);
@@ -220,7 +232,7 @@ __device__ __forceinline__ void attend(const u16 *__restrict__ qkv, const float 
                     u32 pair = 0;
                     if (t >= 0) {
                         pair = *reinterpret_cast<const u32 *>(
-                            qkv + static_cast<size_t>(t) * packed + element);
+                            qkv + t * packed + element);
                     }
                     const float2 constant =
                         *reinterpret_cast<const float2 *>(bias + head * DIM + element);
@@ -232,8 +244,8 @@ __device__ __forceinline__ void attend(const u16 *__restrict__ qkv, const float 
     if constexpr (SIDE != NONE) {
         const u32 first = own.row(min(blockIdx.x * QUERIES, own.count - 1));
         const u32 last = own.row(min(blockIdx.x * QUERIES + QUERIES, own.count) - 1);
-        relative(by_row, row_vectors, q, y, side, first, last + side);
-        relative(by_column, column_vectors, q, x, side, 0, 2 * side - 1);
+        relative<ROWS>(by_row, row_vectors, q, y, side, first, last + side);
+        relative<ROWS>(by_column, column_vectors, q, x, side, 0, 2 * side - 1);
         // A lane reads what lanes of its own warp wrote.
         __syncwarp();
     }
@@ -425,24 +437,36 @@ __device__ __forceinline__ void attend(const u16 *__restrict__ qkv, const float 
 }  // namespace
 
 // All tokens of a view attend to one another.
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
+extern "C" __global__ void __launch_bounds__(128, 2)
     attention(const u16 *qkv, const float *bias, u16 *out, u32 tokens, u32 heads) {
-    attend<NONE, 64, true>(qkv, bias, nullptr, nullptr, out, tokens, heads, 0, 0, 0);
+    attend<NONE, 64, true, 4, 2>(qkv, bias, nullptr, nullptr, out, tokens, heads, 0, 0, 0);
 }
 
 // The tokens of a square do, with relative positions.
-#define RELATIVE_ATTENTION(NAME, SIDE, KEYS, VIEW)                                               \
-    extern "C" __global__ void __launch_bounds__(THREADS, 2)                                      \
+#define RELATIVE_ATTENTION(NAME, SIDE, KEYS, VIEW, WARPS, ROWS)                                   \
+    extern "C" __global__ void __launch_bounds__(WARPS * 32, 2)                                   \
         NAME(const u16 *qkv, const float *bias, const u16 *row_vectors,                           \
              const u16 *column_vectors, u16 *out, u32 heads, u32 grid, u32 side, u32 inverse) {   \
-        attend<SIDE, KEYS, VIEW>(qkv, bias, row_vectors, column_vectors, out, grid * grid, heads, \
-                                 grid, side, inverse);                                            \
+        attend<SIDE, KEYS, VIEW, WARPS, ROWS>(qkv, bias, row_vectors, column_vectors, out,        \
+                                              grid * grid, heads, grid, side, inverse);           \
     }
 
-RELATIVE_ATTENTION(relative_attention, ANY, 64, false)
+RELATIVE_ATTENTION(relative_attention, ANY, 64, false, 4, 2)
 #if DIM == 64
 // The windows of the published model, and its views of 640 and 1024 pixels.
-RELATIVE_ATTENTION(relative_attention_14, 14, 64, false)
-RELATIVE_ATTENTION(relative_attention_40, 40, 80, true)
-RELATIVE_ATTENTION(relative_attention_64, 64, 64, true)
+RELATIVE_ATTENTION(relative_attention_14, 14, 112, false, 7, 1)
+RELATIVE_ATTENTION(relative_attention_40, 40, 80, true, 4, 2)
+RELATIVE_ATTENTION(relative_attention_64, 64, 64, true, 4, 2)
+#ifdef VARIANTS
+RELATIVE_ATTENTION(v14_64_4_2, 14, 64, false, 4, 2)
+RELATIVE_ATTENTION(v14_112_4_1, 14, 112, false, 4, 1)
+RELATIVE_ATTENTION(v14_80_4_2, 14, 80, false, 4, 2)
+RELATIVE_ATTENTION(v14_48_7_2, 14, 48, false, 7, 2)
+RELATIVE_ATTENTION(v14_64_7_1, 14, 64, false, 7, 1)
+RELATIVE_ATTENTION(v64_64_8_1, 64, 64, true, 8, 1)
+RELATIVE_ATTENTION(v64_128_4_1, 64, 128, true, 4, 1)
+RELATIVE_ATTENTION(v64_128_8_1, 64, 128, true, 8, 1)
+RELATIVE_ATTENTION(v64_64_8_2, 64, 64, true, 8, 2)
+RELATIVE_ATTENTION(v40_80_8_1, 40, 80, true, 8, 1)
+#endif
 #endif
