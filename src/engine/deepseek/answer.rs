@@ -17,6 +17,7 @@ impl DeepSeek {
     pub(super) fn answer(&mut self, key: Key, answer: Result<Reading, ReadError>) {
         self.schedule.cancel(key);
         if let Some(page) = self.pages.remove(&key) {
+            self.spent.page();
             (page.task.reply)(answer);
         }
     }
@@ -29,6 +30,7 @@ impl DeepSeek {
         let Some(page) = self.pages.get(&key) else {
             return;
         };
+        self.spent.sequence(output.len());
         let (kept, status, reason) = match end {
             End::Complete => {
                 let text = output.strip_suffix(&[self.model.geometry.eos]);
@@ -119,6 +121,7 @@ impl DeepSeek {
             }
             None => {
                 if let Some(page) = self.pages.remove(&key) {
+                    self.spent.page();
                     // What was wrong at first is the page's own; later attempts may be refused.
                     let why = page.tried.first().map_or(wrong, |t| t.outcome.clone());
                     self.fallback.take(Stuck {

@@ -17,6 +17,17 @@ use super::vision::{Elements, Rows};
 use crate::engine::session::{ElementType, Graph, Resident, RunError, View};
 use crate::pack::Geometry;
 
+/// How a step was run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    #[default]
+    Ordinary,
+    /// From a record.
+    Repeated,
+    /// As a record's first run, or after that failed.
+    Recording,
+}
+
 /// What a step gave.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chosen {
@@ -44,6 +55,8 @@ pub struct Decoder {
     repeats: bool,
     /// Steps that were repeated from a record.
     replayed: u64,
+    /// How the last step was run.
+    way: Way,
 }
 
 impl Decoder {
@@ -66,6 +79,7 @@ impl Decoder {
             records: Records::default(),
             repeats: true,
             replayed: 0,
+            way: Way::default(),
         }
     }
 
@@ -190,10 +204,16 @@ impl Decoder {
         self.replayed
     }
 
+    /// How the last step was run.
+    pub fn way(&self) -> Way {
+        self.way
+    }
+
     /// What a recorded step of the same kind gives; `None` where there is none. A size whose time has
     /// come is recorded; where that fails, steps of it run as if it were not there.
     fn repeat(&mut self, step: &Step) -> Option<Result<Chosen, RunError>> {
         if let Some(place) = self.records.due(step) {
+            self.way = Way::Recording;
             let ran = self.replay(place, step);
             self.records.note(place, ran.is_ok());
             match ran {
@@ -205,6 +225,9 @@ impl Decoder {
             }
         }
         let place = self.records.holding(step)?;
+        if self.way == Way::Ordinary {
+            self.way = Way::Repeated;
+        }
         Some(self.replay(place, step))
     }
 
@@ -234,6 +257,7 @@ impl Decoder {
         rows: &dyn Fn(Key) -> Option<&'r Rows>,
         logits: bool,
     ) -> Result<Chosen, RunError> {
+        self.way = Way::Ordinary;
         if self.repeats
             && !logits
             && let Some(repeated) = self.repeat(step)

@@ -24,6 +24,7 @@ mod resample;
 pub mod schedule;
 mod seeing;
 mod sight;
+mod stages;
 mod threads;
 pub mod tokens;
 pub mod verify;
@@ -40,11 +41,13 @@ use std::time::Instant;
 use crossbeam_channel::Receiver;
 use sha2::{Digest, Sha256};
 
+use self::decoder::Way;
 use self::fallback::Fallback;
 use self::guard::Rule;
 use self::model::Model;
 use self::schedule::{Key, Request, Schedule, Settings};
 use self::sight::Look;
+use self::stages::{Stage, StageTimes};
 use self::threads::{Prepared, Preparers};
 use self::vision::Rows;
 use super::paddle::orientation::Orientation;
@@ -131,6 +134,8 @@ pub struct DeepSeek {
     prepared: VecDeque<Prepared>,
     next: Key,
     forced: Option<Forced>,
+    /// Where the time of [`Reader::serve`] goes.
+    spent: StageTimes,
 }
 
 impl DeepSeek {
@@ -182,12 +187,25 @@ impl DeepSeek {
             prepared: VecDeque::new(),
             next: 0,
             forced: wanted.forced_tokens.map(Forced::tokens),
+            spent: StageTimes::new(Instant::now()),
         })
     }
 
     /// The model, for measurements and comparisons.
     pub fn model(&mut self) -> &mut Model {
         &mut self.model
+    }
+
+    /// What was done since the last stage was `stage`.
+    fn lap(&mut self, stage: Stage) {
+        self.spent.lap(stage, Instant::now());
+    }
+
+    /// Tells the log where the time went, when there is nothing to do.
+    fn tell_times(&mut self) {
+        if let Some(account) = self.spent.account(Instant::now()) {
+            tracing::info!("{account}");
+        }
     }
 
     fn force(&mut self, forced: Option<Forced>) {
@@ -252,9 +270,14 @@ impl DeepSeek {
 
     /// One step of all sequences.
     fn step(&mut self) {
+        self.lap(Stage::Intake);
         let (step, ended) = self.schedule.plan();
-        for finished in ended {
-            self.settle(finished);
+        self.lap(Stage::Planning);
+        if !ended.is_empty() {
+            for finished in ended {
+                self.settle(finished);
+            }
+            self.lap(Stage::Answers);
         }
         let Some(step) = step else { return };
         let pages = &self.pages;
@@ -266,10 +289,20 @@ impl DeepSeek {
             }
             decoder.run(&step, &rows, false)
         });
+        self.lap(match self.model.decoder.way() {
+            Way::Ordinary => Stage::Ordinary,
+            Way::Repeated => Stage::Repeated,
+            Way::Recording => Stage::Recording,
+        });
         match ran {
             Ok(chosen) => {
-                for finished in self.schedule.advance(&step, &chosen.tokens) {
-                    self.settle(finished);
+                let ended = self.schedule.advance(&step, &chosen.tokens);
+                self.lap(Stage::Advancing);
+                if !ended.is_empty() {
+                    for finished in ended {
+                        self.settle(finished);
+                    }
+                    self.lap(Stage::Answers);
                 }
             }
             Err(e) if e.is_memory() && self.schedule.shrink() => tracing::warn!(
@@ -352,9 +385,17 @@ impl Reader for DeepSeek {
         // What a panic may have left: its pages have no one to answer to.
         self.schedule.clear();
         self.pages.clear();
+        self.spent.resume(Instant::now());
         loop {
             if self.pages.is_empty() {
-                match tasks.recv() {
+                // A queue that is empty for a moment is no end of work.
+                let next = tasks.try_recv().or_else(|_| {
+                    self.lap(Stage::Intake);
+                    self.tell_times();
+                    tasks.recv()
+                });
+                self.lap(Stage::Waiting);
+                match next {
                     Ok(task) => self.begin(task),
                     Err(_) => return,
                 }
