@@ -3,7 +3,7 @@
 //! A page image becomes views ([`preprocess`], on helper threads), the views become image rows
 //! ([`vision`]), these and a prompt ([`tokens`]) make a sequence, and the sequences of all pages
 //! are decoded step by step ([`schedule`], [`decoder`]) until each has said its page, which is then
-//! understood ([`reading`]). A page waits for no other: it enters between two steps and leaves as
+//! understood ([`reading`], on a helper thread). A page waits for no other: it enters between two steps and leaves as
 //! soon as it has ended.
 
 mod answer;
@@ -27,6 +27,7 @@ mod sight;
 mod stages;
 mod threads;
 pub mod tokens;
+mod understanding;
 pub mod verify;
 pub mod vision;
 
@@ -49,6 +50,7 @@ use self::schedule::{Key, Request, Schedule, Settings};
 use self::sight::Look;
 use self::stages::{Stage, StageTimes};
 use self::threads::{Prepared, Preparers};
+use self::understanding::Understanding;
 use self::vision::Rows;
 use super::paddle::orientation::Orientation;
 use super::session::{Place, RunError};
@@ -127,6 +129,7 @@ pub struct DeepSeek {
     first: Attempt,
     schedule: Schedule,
     preparers: Preparers,
+    understanding: Understanding,
     fallback: Fallback,
     /// Pages by the key of their sequence.
     pages: BTreeMap<Key, Page>,
@@ -181,6 +184,7 @@ impl DeepSeek {
             first,
             schedule: model.schedule(),
             preparers: Preparers::start(threads, look)?,
+            understanding: Understanding::start(model.tokenizer.clone())?,
             fallback: Fallback::start(Arc::clone(&model.runtime), models.into())?,
             model,
             pages: BTreeMap::new(),
@@ -316,6 +320,8 @@ impl DeepSeek {
 
     /// The machine is at fault: no page is to blame, and none goes on.
     fn fail_all(&mut self, error: &RunError) {
+        // What was said is not lost.
+        self.collect(true);
         self.schedule.clear();
         for (_, page) in std::mem::take(&mut self.pages) {
             (page.task.reply)(Err(ReadError::Machine(error.0.clone())));
@@ -407,6 +413,8 @@ impl Reader for DeepSeek {
                 self.project(batch);
                 self.step();
             }
+            self.collect(false);
+            self.lap(Stage::Answers);
         }
     }
 }

@@ -16,6 +16,14 @@ impl DeepSeek {
         // With nothing to decode there is nothing to do but to wait for a page.
         let idle = self.schedule.is_empty() && self.prepared.is_empty();
         self.lap(Stage::Intake);
+        if idle {
+            // Pages whose answers are under way will not come out of the preparers.
+            self.collect(true);
+            self.lap(Stage::Answers);
+            if self.pages.is_empty() {
+                return Vec::new();
+            }
+        }
         let first = self.preparers.next(idle);
         if idle {
             self.lap(Stage::Waiting);
