@@ -342,8 +342,64 @@ fn pages_in_company_give_the_tokens_that_they_give_alone() {
     }
 }
 
+/// A graph that records as the device does: the first run of a record is made three times over, the
+/// last of them counting. Records that `refused` names fail.
+struct AsOnDevice {
+    inner: Box<dyn Graph>,
+    refused: Vec<usize>,
+    /// Records in the order in which they were asked for.
+    asked: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Graph for AsOnDevice {
+    fn run(
+        &mut self,
+        inputs: &[(&str, View<'_>)],
+        outputs: &[&str],
+        take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError> {
+        self.inner.run(inputs, outputs, take)
+    }
+
+    fn keep(&mut self, residents: &[Resident]) -> Result<(), RunError> {
+        self.asked.lock().unwrap().clear();
+        self.inner.keep(residents)
+    }
+
+    fn record(
+        &mut self,
+        id: usize,
+        inputs: &[(&str, View<'_>)],
+        host: &[&str],
+        outputs: &[(&str, View<'_>)],
+    ) -> Result<(), RunError> {
+        assert!(self.asked.lock().unwrap().is_empty(), "tensors come first");
+        self.inner.record(id, inputs, host, outputs)
+    }
+
+    fn replay(
+        &mut self,
+        id: usize,
+        changed: &[(&str, View<'_>)],
+        take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError> {
+        let mut asked = self.asked.lock().unwrap();
+        if !asked.contains(&id) {
+            asked.push(id);
+            if self.refused.contains(&id) {
+                return Err(RunError("operation not permitted when capturing".into()));
+            }
+            self.inner.replay(id, changed, &mut |_| {})?;
+            self.inner.replay(id, &[], &mut |_| {})?;
+            return self.inner.replay(id, &[], take);
+        }
+        assert!(!self.refused.contains(&id), "it was refused");
+        self.inner.replay(id, changed, take)
+    }
+}
+
 /// Cards that enter one after the other and end at different steps, with steps of fixed size that
-/// most of their steps fit into.
+/// most of their steps fit into: recorded before them all, or with the steps that want them.
 #[test]
 fn steps_that_are_repeated_from_records_give_the_tokens_of_others() {
     let _turn = turn();
@@ -368,21 +424,46 @@ fn steps_that_are_repeated_from_records_give_the_tokens_of_others() {
     };
     let ordinary = outputs(&mut model);
     assert_eq!(model.decoder.replayed(), 0);
-    model.record().unwrap();
-    // 1, 2, 4 and 7 sequences.
-    assert_eq!(model.decoder.records(), 4);
-    let repeated = outputs(&mut model);
-    let reference = Reference::of("tiny-reader");
-    for (card, output) in &ordinary {
-        // Another number of rows may round otherwise; where that may show, the margins tell.
-        let sure = reference.tokens(&format!("card{card:02}"), "").1;
-        assert_eq!(output[..sure], repeated[card][..sure], "card {card}");
-    }
     let longest = ordinary.values().map(Vec::len).max().unwrap() as u64;
+    let reference = Reference::of("tiny-reader");
+    let assert_alike = |repeated: &BTreeMap<Key, Vec<u32>>| {
+        for (card, output) in &ordinary {
+            // Another number of rows may round otherwise; where that may show, the margins tell.
+            let sure = reference.tokens(&format!("card{card:02}"), "").1;
+            assert_eq!(output[..sure], repeated[card][..sure], "card {card}");
+        }
+    };
+
+    // Of 1, 2, 4 and 7 sequences the largest and the smallest are recorded at once.
+    model.record().unwrap();
+    assert_eq!(model.decoder.records(), (2, 4));
+    model.decoder.record_all().unwrap();
+    assert_eq!(model.decoder.records(), (4, 4));
+    assert_alike(&outputs(&mut model));
     assert!(model.decoder.replayed() > longest / 2, "hardly any");
     // A new cache has no records.
     model.keep(64).unwrap();
-    assert_eq!(model.decoder.records(), 0);
+    assert_eq!(model.decoder.records(), (0, 0));
+
+    // Sizes that are recorded with real steps, of which one cannot be.
+    for refused in [None, Some(4)] {
+        model.keep(64).unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let inner = std::mem::replace(&mut model.decoder.graph, Box::new(Nothing));
+        model.decoder.graph = Box::new(AsOnDevice {
+            inner,
+            refused: refused.into_iter().collect(),
+            asked: Arc::clone(&asked),
+        });
+        model.decoder.set_patience(1);
+        model.record().unwrap();
+        let before = model.decoder.replayed();
+        assert_alike(&outputs(&mut model));
+        assert!(model.decoder.replayed() - before > longest / 2);
+        assert_eq!(*asked.lock().unwrap(), [7, 1, 4, 2]);
+        let recorded = if refused.is_some() { 3 } else { 4 };
+        assert_eq!(model.decoder.records(), (recorded, 4));
+    }
 }
 
 /// Has `reader` read all pages that stand in its queue together; answers in the order of `pages`.

@@ -81,13 +81,17 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     let mode = config.deepseek.mode;
     let failed = |e: RunError| Failure::machine(e);
     let model = reader.model();
+    let seconds = began.elapsed().as_secs_f64();
+    // Sizes are recorded when they are wanted: not within a measurement.
+    let began = Instant::now();
+    model.decoder.record_all().map_err(failed)?;
     println!(
-        "{}: {} on {}, cache of {} tokens, steps of {} sizes recorded, loaded in {:.1} s",
+        "{}: {} on {}, cache of {} tokens, loaded in {seconds:.1} s, steps of {} sizes recorded after {:.1} s more",
         a.model,
         crate::pack::DEEPSEEK_OCR,
         model.device,
         model.cache_tokens(),
-        model.decoder.records(),
+        model.decoder.records().0,
         began.elapsed().as_secs_f64()
     );
     println!("\ndecoding, {context} tokens of context, {steps} steps, varied tokens");

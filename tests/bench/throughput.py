@@ -9,13 +9,16 @@ made up). The documents are drawn here: A4 pages full of words. A run of one pag
 how long the program takes to start and to end; the other runs' times are given less that. While a
 run lasts, nvidia-smi is asked twice a second for the share of time in which the GPU computed and for
 its memory, and /proc for the memory (PSS) of the program and its children; growth is what the peak of
-that memory gained from a run's second quarter to its third. Builds nothing.
+that memory gained from a run's second quarter to its third. What the log says of the reader's thread
+comes last: milliseconds a page of each stage, of all runs together; the same stands in
+$OUT/stages-N.json. Builds nothing.
 """
 import argparse
 import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -95,6 +98,23 @@ def run(a, source, sequences, tokens, log):
     return seconds, samples
 
 
+ACCOUNT = re.compile(r"pages read (\d+), tokens \d+, seconds [\d.]+; ms a page \(times\): (.*)")
+STAGE = re.compile(r"([a-z ]+) ([\d.]+) \((\d+)\)")
+
+
+def stages(logs):
+    """What the reader's thread did, by the accounts in `logs`: {stage: (ms a page, times)}."""
+    sums, pages = {}, 0
+    for log in logs:
+        for read, account in ACCOUNT.findall(pathlib.Path(log).read_text()):
+            pages += int(read)
+            for part in account.split(", "):
+                stage, ms, times = STAGE.fullmatch(part.strip()).groups()
+                was = sums.get(stage, (0, 0))
+                sums[stage] = (was[0] + float(ms) * int(read), was[1] + int(times))
+    return {stage: (ms / pages, times) for stage, (ms, times) in sums.items()}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
@@ -111,14 +131,16 @@ def main():
     results = pathlib.Path(os.environ.get("OUT", a.work))
     many = documents(a.work / "many", a.pages, a.documents)
     one = documents(a.work / "one", 1, 1)
-    rows = []
+    rows, spent = [], {}
     for sequences in (int(n) for n in a.sequences.split(",")):
         start, _ = run(a, one, sequences, 1, results / f"start-{sequences}.log")
-        rates = []
-        for nth in range(a.rounds):
-            seconds, samples = run(a, many, sequences, a.tokens, results / f"run-{sequences}-{nth}.log")
+        rates, logs = [], [results / f"run-{sequences}-{nth}.log" for nth in range(a.rounds)]
+        for log in logs:
+            seconds, samples = run(a, many, sequences, a.tokens, log)
             rates.append(a.pages / max(seconds - start, 1e-3))
         (results / f"samples-{sequences}.json").write_text(json.dumps(samples))
+        spent[sequences] = stages(logs)
+        (results / f"stages-{sequences}.json").write_text(json.dumps(spent[sequences]))
         # Of the last run: what lies between loading and the last pages.
         begun = int(start / seconds * len(samples))
         body = samples[begun:] or samples
@@ -139,6 +161,11 @@ def main():
     for n, start, rate, least, most, busy, gpu, host, growth in rows:
         print(f"{n:>9} {start:>12.1f} {rate:>10.2f} {least:>8.2f} {most:>8.2f} {rate * a.tokens:>12.0f} "
               f"{busy:>11.0f} {gpu:>8.1f} {host:>9.2f} {growth:>11.0f}")
+    print("the reader's thread, ms a page")
+    print(f"{'sequences':<18}" + "".join(f"{n:>9}" for n in spent))
+    for stage in dict.fromkeys(stage for found in spent.values() for stage in found):
+        print(f"{stage:<18}" + "".join(f"{found.get(stage, (0, 0))[0]:>9.2f}" for found in spent.values()))
+    print(f"{'all':<18}" + "".join(f"{sum(ms for ms, _ in found.values()):>9.2f}" for found in spent.values()))
 
 
 main()

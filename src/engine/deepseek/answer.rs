@@ -1,13 +1,13 @@
-//! From what a sequence said to the answer of its page: understood, tried again on the next rung of
-//! the ladder, or handed to those who read without the model. Whatever an attempt gave is kept until
-//! the page is answered, so that a later one that fails takes nothing away.
+//! From what a sequence said to the answer of its page: understood (on a thread of its own), tried
+//! again on the next rung of the ladder, or handed to those who read without the model. Whatever an
+//! attempt gave is kept until the page is answered, so that a later one that fails takes nothing away.
 
 use super::fallback::Stuck;
-use super::schedule::{self, End, Finished, Key};
-use super::{DeepSeek, ladder, reading};
+use super::schedule::{Finished, Key};
+use super::understanding::{Said, Understood};
+use super::{DeepSeek, ladder};
 use crate::engine::ReadError;
-use crate::engine::paddle::pixels::to_displayed;
-use crate::page::{PageBox, PageStatus, Reading, Rotation, Tried, write_grounded};
+use crate::page::{Reading, Tried};
 
 /// What is noted of an attempt that gave no text although it ended well.
 pub(super) const SAID_NOTHING: &str = "the model said nothing";
@@ -17,11 +17,12 @@ impl DeepSeek {
     pub(super) fn answer(&mut self, key: Key, answer: Result<Reading, ReadError>) {
         self.schedule.cancel(key);
         if let Some(page) = self.pages.remove(&key) {
+            self.spent.page();
             (page.task.reply)(answer);
         }
     }
 
-    /// Takes what a sequence said: the page is answered, or tried again.
+    /// Hands on what a sequence said; its page waits for the reading.
     pub(super) fn settle(&mut self, finished: Finished) {
         let Finished {
             key, output, end, ..
@@ -29,42 +30,34 @@ impl DeepSeek {
         let Some(page) = self.pages.get(&key) else {
             return;
         };
-        let (kept, status, reason) = match end {
-            End::Complete => {
-                let text = output.strip_suffix(&[self.model.geometry.eos]);
-                (text.unwrap_or(&output), PageStatus::Ok, None)
-            }
-            End::Truncated => {
-                let why = format!("the model ran out of tokens after {}", output.len());
-                (&output[..], PageStatus::Truncated, Some(why))
-            }
-            End::Looped(found) => {
-                let how = match found.period {
-                    Some(period) => format!("the same {period} tokens again and again"),
-                    None => "hardly anything new".into(),
-                };
-                let why = format!(
-                    "the model went in circles after {} tokens: {how}",
-                    found.keep
-                );
-                (&output[..found.keep], PageStatus::Looped, Some(why))
-            }
-            End::NoRoom { capacity } => {
-                let why = format!(
-                    "the page needs more than the whole cache of {capacity} tokens; raise {}",
-                    schedule::CACHE_SETTINGS
-                );
-                (&output[..], PageStatus::Truncated, Some(why))
-            }
+        self.spent.sequence(output.len());
+        let said = Said {
+            key,
+            output,
+            end,
+            rotation: page.rotation,
+            seconds: page.since.elapsed().as_secs_f64(),
         };
-        let mut reading = reading::reading(
-            &self.model.tokenizer.text(kept),
-            status,
-            reason,
-            page.since.elapsed().as_secs_f64(),
-            output.len() as u32,
-        );
-        turn_back(&mut reading, page.rotation);
+        if !self.understanding.order(said) {
+            let why = "the thread for answers has ended".into();
+            self.answer(key, Err(ReadError::Machine(why)));
+        }
+    }
+
+    /// Takes the readings that are there; with `all` waits for those that are under way.
+    pub(super) fn collect(&mut self, all: bool) {
+        while let Some(understood) = self.understanding.next(all) {
+            self.take(understood);
+        }
+    }
+
+    /// Takes a reading: its page is answered, or tried again. The page may have been withdrawn
+    /// meanwhile.
+    fn take(&mut self, (key, reading): Understood) {
+        let reading = match reading {
+            Ok(reading) => reading,
+            Err(why) => return self.again(key, None, why),
+        };
         let wrong = match (&reading.reason, reading.blocks.is_empty()) {
             // Work for a measurement is what it is.
             _ if self.forced.is_some() => return self.done(key, reading),
@@ -119,6 +112,7 @@ impl DeepSeek {
             }
             None => {
                 if let Some(page) = self.pages.remove(&key) {
+                    self.spent.page();
                     // What was wrong at first is the page's own; later attempts may be refused.
                     let why = page.tried.first().map_or(wrong, |t| t.outcome.clone());
                     self.fallback.take(Stuck {
@@ -132,17 +126,4 @@ impl DeepSeek {
             }
         }
     }
-}
-
-/// Brings boxes from the upright page to the displayed one.
-fn turn_back(reading: &mut Reading, rotation: Rotation) {
-    if rotation == Rotation::None {
-        return;
-    }
-    for at in reading.blocks.iter_mut().flat_map(|b| &mut b.boxes) {
-        let [x1, y1, x2, y2] = to_displayed(at.fractions(), rotation);
-        *at = PageBox::from_fractions(x1, y1, x2, y2);
-    }
-    reading.rotation = rotation;
-    reading.grounded = write_grounded(&reading.blocks);
 }

@@ -120,7 +120,7 @@ pub fn agreement(
     context: usize,
     steps: usize,
 ) -> Result<Option<f64>, RunError> {
-    if model.decoder.records() == 0 {
+    if model.decoder.records().0 == 0 {
         return Ok(None);
     }
     let requests = forced(model.geometry.vocabulary, sequences, context, steps);

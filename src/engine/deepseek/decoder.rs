@@ -1,15 +1,32 @@
 //! One step of the decoder: a plan becomes named tensors, the graph runs over its resident cache,
 //! and the chosen tokens come back. Steps of one token a sequence are repeated from records where
 //! there are some ([`Decoder::record`]).
+//!
+//! A size is recorded with the step of the sequences that want it. ONNX Runtime runs that step three
+//! times over: twice to get its memory, once recorded. This does no harm: a step reads its inputs,
+//! which no run changes, and the keys and values of the tokens before, and writes those of its own
+//! tokens to the places that its inputs name, each time the same.
 
 use half::bf16;
 
 use super::fixed::Fixed;
 use super::numbers::{METADATA, Numbers};
+use super::records::Records;
 use super::schedule::{Key, Step};
 use super::vision::{Elements, Rows};
 use crate::engine::session::{ElementType, Graph, Resident, RunError, View};
 use crate::pack::Geometry;
+
+/// How a step was run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    #[default]
+    Ordinary,
+    /// From a record.
+    Repeated,
+    /// As a record's first run, or after that failed.
+    Recording,
+}
 
 /// What a step gave.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,12 +49,14 @@ pub struct Decoder {
     block_tokens: usize,
     /// Outputs with the scores by which each layer with experts chooses them.
     routers: Vec<String>,
-    /// Steps of fixed size that the graph has recorded, ascending.
-    recorded: Vec<Fixed>,
+    /// Steps of fixed size that the graph has recorded or can record.
+    records: Records,
     /// Steps are repeated from records where that can be.
     repeats: bool,
     /// Steps that were repeated from a record.
     replayed: u64,
+    /// How the last step was run.
+    way: Way,
 }
 
 impl Decoder {
@@ -57,9 +76,10 @@ impl Decoder {
             heads: geometry.heads,
             head_dim: geometry.head_dim,
             block_tokens: geometry.block_tokens,
-            recorded: Vec::new(),
+            records: Records::default(),
             repeats: true,
             replayed: 0,
+            way: Way::default(),
         }
     }
 
@@ -81,7 +101,7 @@ impl Decoder {
     /// Gives the graph a cache of `blocks` blocks, all zero, in place of any that it has. Records are
     /// dropped.
     pub fn keep(&mut self, blocks: usize) -> Result<(), RunError> {
-        self.recorded.clear();
+        self.records.clear();
         let shape = [blocks, self.block_tokens, self.heads, self.head_dim].map(|d| d as i64);
         let residents: Vec<Resident> = (0..self.layers)
             .flat_map(|layer| ["key", "value"].map(|what| (what, layer)))
@@ -95,23 +115,45 @@ impl Decoder {
         self.graph.keep(&residents)
     }
 
-    /// Records steps of one token a sequence, in the given `sizes`, of sequences of `tokens` tokens at
-    /// most. The cache must be there; what it holds is not changed.
+    /// Makes steps of one token a sequence ready to be recorded, in the given `sizes` (ascending), of
+    /// sequences of `tokens` tokens at most, and records the largest and the smallest. The others are
+    /// recorded when they are wanted. The cache must be there; what it holds is not changed.
     pub fn record(&mut self, sizes: &[usize], tokens: usize) -> Result<(), RunError> {
-        self.recorded.clear();
+        self.records.clear();
         let width = tokens.div_ceil(self.block_tokens).max(1);
-        let mut recorded = Vec::with_capacity(sizes.len());
+        // The tensors of all sizes are there before the first is recorded; see [`Graph::record`].
+        let mut ready = Vec::with_capacity(sizes.len());
         for &size in sizes {
             let fixed = Fixed::new(size, width, self.block_tokens);
             self.prepare(&fixed)?;
-            recorded.push(fixed);
+            ready.push(fixed);
         }
-        // The tensors of all sizes are there before the first is recorded; see [`Graph::record`].
-        for fixed in recorded.iter().rev() {
-            self.graph.replay(fixed.size(), &[], &mut |_| {})?;
+        self.records.replace(ready);
+        let missing = self.records.missing();
+        let (largest, smallest) = (missing.first(), missing.last());
+        for &place in largest
+            .into_iter()
+            .chain(smallest.filter(|_| missing.len() > 1))
+        {
+            self.record_filling(place)?;
         }
-        self.recorded = recorded;
         Ok(())
+    }
+
+    /// Records all sizes that are not recorded yet: for measurements.
+    pub fn record_all(&mut self) -> Result<(), RunError> {
+        for place in self.records.missing() {
+            self.record_filling(place)?;
+        }
+        Ok(())
+    }
+
+    /// Records a size with a step that has nothing but filling.
+    fn record_filling(&mut self, place: usize) -> Result<(), RunError> {
+        let size = self.records.get(place).size();
+        let ran = self.graph.replay(size, &[], &mut |_| {});
+        self.records.note(place, ran.is_ok());
+        ran
     }
 
     fn prepare(&mut self, fixed: &Fixed) -> Result<(), RunError> {
@@ -147,9 +189,14 @@ impl Decoder {
         self.repeats = repeats;
     }
 
-    /// How many steps of fixed size are recorded.
-    pub fn records(&self) -> usize {
-        self.recorded.len()
+    /// Lets a size be recorded when so many steps have wanted it.
+    pub fn set_patience(&mut self, steps: u32) {
+        self.records.set_patience(steps);
+    }
+
+    /// How many sizes of steps are recorded, and how many there are.
+    pub fn records(&self) -> (usize, usize) {
+        (self.records.recorded(), self.records.len())
     }
 
     /// Steps that were repeated from a record so far.
@@ -157,15 +204,36 @@ impl Decoder {
         self.replayed
     }
 
-    /// What a recorded step of the same kind gives; `None` where there is none.
+    /// How the last step was run.
+    pub fn way(&self) -> Way {
+        self.way
+    }
+
+    /// What a recorded step of the same kind gives; `None` where there is none. A size whose time has
+    /// come is recorded; where that fails, steps of it run as if it were not there.
     fn repeat(&mut self, step: &Step) -> Option<Result<Chosen, RunError>> {
-        let place = self
-            .recorded
-            .partition_point(|f| f.size() < step.sequences());
-        let fixed = self.recorded.get_mut(place)?;
-        if !fixed.holds(step) {
-            return None;
+        if let Some(place) = self.records.due(step) {
+            self.way = Way::Recording;
+            let ran = self.replay(place, step);
+            self.records.note(place, ran.is_ok());
+            match ran {
+                Ok(chosen) => return Some(Ok(chosen)),
+                Err(e) => tracing::warn!(
+                    "steps of {} sequences cannot be recorded and run without: {e}",
+                    self.records.get(place).size()
+                ),
+            }
         }
+        let place = self.records.holding(step)?;
+        if self.way == Way::Ordinary {
+            self.way = Way::Repeated;
+        }
+        Some(self.replay(place, step))
+    }
+
+    /// Runs `step` in the size at `place`, which holds it.
+    fn replay(&mut self, place: usize, step: &Step) -> Result<Chosen, RunError> {
+        let fixed = self.records.get(place);
         fixed.fill(step);
         let mut chosen = Chosen::default();
         let (graph, rows) = (&mut self.graph, step.sequences());
@@ -179,7 +247,7 @@ impl Decoder {
             Ok(()) => self.replayed += 1,
             Err(_) => fixed.forget(),
         }
-        Some(ran.map(|()| chosen))
+        ran.map(|()| chosen)
     }
 
     /// Runs `step`. `rows` finds the projected rows of a sequence's page.
@@ -189,6 +257,7 @@ impl Decoder {
         rows: &dyn Fn(Key) -> Option<&'r Rows>,
         logits: bool,
     ) -> Result<Chosen, RunError> {
+        self.way = Way::Ordinary;
         if self.repeats
             && !logits
             && let Some(repeated) = self.repeat(step)

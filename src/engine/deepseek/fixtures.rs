@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::cache::Blocks;
+use super::schedule::{Limits, Request, Schedule, Settings, Step};
 use crate::pack::{Geometry, Storage};
 use crate::page::PageImage;
 
@@ -47,4 +49,35 @@ pub fn published() -> Geometry {
         bos: 0,
         eos: 1,
     }
+}
+
+/// Two steps of `sequences` sequences of two tokens each in blocks of four: the one with their
+/// prompts, and the one with a token of each after it.
+pub fn steps(sequences: usize) -> (Step, Step) {
+    let limits = Limits {
+        sequences,
+        step_tokens: 1000,
+        scores: usize::MAX,
+        positions: 1000,
+        eos: 1,
+    };
+    let mut schedule = Schedule::new(limits, Blocks::new(2 * sequences, 4), vec![]);
+    for key in 0..sequences as u64 {
+        let request = Request {
+            key,
+            prompt: vec![3, 4],
+            image_rows: Vec::new(),
+            settings: Settings {
+                max_tokens: 50,
+                rule: None,
+                watch_loops: false,
+                stop: true,
+            },
+            forced: Vec::new(),
+        };
+        schedule.enter(request).unwrap();
+    }
+    let prompts = schedule.plan().0.unwrap();
+    schedule.advance(&prompts, &vec![5; sequences]);
+    (prompts, schedule.plan().0.unwrap())
 }

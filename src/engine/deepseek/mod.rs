@@ -3,7 +3,7 @@
 //! A page image becomes views ([`preprocess`], on helper threads), the views become image rows
 //! ([`vision`]), these and a prompt ([`tokens`]) make a sequence, and the sequences of all pages
 //! are decoded step by step ([`schedule`], [`decoder`]) until each has said its page, which is then
-//! understood ([`reading`]). A page waits for no other: it enters between two steps and leaves as
+//! understood ([`reading`], on a helper thread). A page waits for no other: it enters between two steps and leaves as
 //! soon as it has ended.
 
 mod answer;
@@ -19,12 +19,15 @@ pub mod model;
 mod numbers;
 pub mod preprocess;
 pub mod reading;
+mod records;
 mod resample;
 pub mod schedule;
 mod seeing;
 mod sight;
+mod stages;
 mod threads;
 pub mod tokens;
+mod understanding;
 pub mod verify;
 pub mod vision;
 
@@ -39,12 +42,15 @@ use std::time::Instant;
 use crossbeam_channel::Receiver;
 use sha2::{Digest, Sha256};
 
+use self::decoder::Way;
 use self::fallback::Fallback;
 use self::guard::Rule;
 use self::model::Model;
 use self::schedule::{Key, Request, Schedule, Settings};
 use self::sight::Look;
+use self::stages::{Stage, StageTimes};
 use self::threads::{Prepared, Preparers};
+use self::understanding::Understanding;
 use self::vision::Rows;
 use super::paddle::orientation::Orientation;
 use super::session::{Place, RunError};
@@ -123,6 +129,7 @@ pub struct DeepSeek {
     first: Attempt,
     schedule: Schedule,
     preparers: Preparers,
+    understanding: Understanding,
     fallback: Fallback,
     /// Pages by the key of their sequence.
     pages: BTreeMap<Key, Page>,
@@ -130,6 +137,8 @@ pub struct DeepSeek {
     prepared: VecDeque<Prepared>,
     next: Key,
     forced: Option<Forced>,
+    /// Where the time of [`Reader::serve`] goes.
+    spent: StageTimes,
 }
 
 impl DeepSeek {
@@ -175,18 +184,32 @@ impl DeepSeek {
             first,
             schedule: model.schedule(),
             preparers: Preparers::start(threads, look)?,
+            understanding: Understanding::start(model.tokenizer.clone())?,
             fallback: Fallback::start(Arc::clone(&model.runtime), models.into())?,
             model,
             pages: BTreeMap::new(),
             prepared: VecDeque::new(),
             next: 0,
             forced: wanted.forced_tokens.map(Forced::tokens),
+            spent: StageTimes::new(Instant::now()),
         })
     }
 
     /// The model, for measurements and comparisons.
     pub fn model(&mut self) -> &mut Model {
         &mut self.model
+    }
+
+    /// What was done since the last stage was `stage`.
+    fn lap(&mut self, stage: Stage) {
+        self.spent.lap(stage, Instant::now());
+    }
+
+    /// Tells the log where the time went, when there is nothing to do.
+    fn tell_times(&mut self) {
+        if let Some(account) = self.spent.account(Instant::now()) {
+            tracing::info!("{account}");
+        }
     }
 
     fn force(&mut self, forced: Option<Forced>) {
@@ -251,9 +274,14 @@ impl DeepSeek {
 
     /// One step of all sequences.
     fn step(&mut self) {
+        self.lap(Stage::Intake);
         let (step, ended) = self.schedule.plan();
-        for finished in ended {
-            self.settle(finished);
+        self.lap(Stage::Planning);
+        if !ended.is_empty() {
+            for finished in ended {
+                self.settle(finished);
+            }
+            self.lap(Stage::Answers);
         }
         let Some(step) = step else { return };
         let pages = &self.pages;
@@ -265,10 +293,20 @@ impl DeepSeek {
             }
             decoder.run(&step, &rows, false)
         });
+        self.lap(match self.model.decoder.way() {
+            Way::Ordinary => Stage::Ordinary,
+            Way::Repeated => Stage::Repeated,
+            Way::Recording => Stage::Recording,
+        });
         match ran {
             Ok(chosen) => {
-                for finished in self.schedule.advance(&step, &chosen.tokens) {
-                    self.settle(finished);
+                let ended = self.schedule.advance(&step, &chosen.tokens);
+                self.lap(Stage::Advancing);
+                if !ended.is_empty() {
+                    for finished in ended {
+                        self.settle(finished);
+                    }
+                    self.lap(Stage::Answers);
                 }
             }
             Err(e) if e.is_memory() && self.schedule.shrink() => tracing::warn!(
@@ -282,6 +320,8 @@ impl DeepSeek {
 
     /// The machine is at fault: no page is to blame, and none goes on.
     fn fail_all(&mut self, error: &RunError) {
+        // What was said is not lost.
+        self.collect(true);
         self.schedule.clear();
         for (_, page) in std::mem::take(&mut self.pages) {
             (page.task.reply)(Err(ReadError::Machine(error.0.clone())));
@@ -351,9 +391,17 @@ impl Reader for DeepSeek {
         // What a panic may have left: its pages have no one to answer to.
         self.schedule.clear();
         self.pages.clear();
+        self.spent.resume(Instant::now());
         loop {
             if self.pages.is_empty() {
-                match tasks.recv() {
+                // A queue that is empty for a moment is no end of work.
+                let next = tasks.try_recv().or_else(|_| {
+                    self.lap(Stage::Intake);
+                    self.tell_times();
+                    tasks.recv()
+                });
+                self.lap(Stage::Waiting);
+                match next {
                     Ok(task) => self.begin(task),
                     Err(_) => return,
                 }
@@ -365,6 +413,8 @@ impl Reader for DeepSeek {
                 self.project(batch);
                 self.step();
             }
+            self.collect(false);
+            self.lap(Stage::Answers);
         }
     }
 }

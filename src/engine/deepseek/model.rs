@@ -32,8 +32,9 @@ const CPU_SCORES: usize = 256 << 20;
 /// scores for it. On CUDA eight.
 const CPU_PIXELS: usize = 1024 * 1024;
 const CUDA_PIXELS: usize = 8 * 1024 * 1024;
-/// Bytes of the device's memory that are left free for each recorded step: for some 600 kernels with
-/// their arguments, and for what a size that was not met before takes beside. An estimate.
+/// Bytes of the device's memory that are left free for each size of steps, for its recording comes
+/// later: for some 600 kernels with their arguments, and for what a size that was not met before
+/// takes beside. An estimate.
 const RECORD_BYTES: usize = 16 << 20;
 /// Tokens of the least cache that a device must have room for: one page with tiles and some text.
 const LEAST_CACHE: usize = 2048;
@@ -50,6 +51,16 @@ pub struct Model {
     limits: Limits,
     /// Blocks of the cache.
     blocks: usize,
+    loading: Loading,
+}
+
+/// Where the time of loading goes, in seconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Loading {
+    sessions: f64,
+    /// Runs that take the memory that later ones want, and the cache.
+    first_runs: f64,
+    recording: f64,
 }
 
 impl Model {
@@ -105,6 +116,28 @@ impl Model {
     /// Loads the pack on `place` and runs its largest step there. Steps are recorded where that is
     /// wanted and works.
     pub fn on(
+        runtime: &Arc<Runtime>,
+        pack: &Pack,
+        place: Place,
+        wanted: &Wanted,
+    ) -> Result<Self, EngineError> {
+        let model = Self::recording(runtime, pack, place, wanted)?;
+        let (recorded, sizes) = model.decoder.records();
+        let times = model.loading;
+        tracing::info!(
+            "{} on {}: cache of {} tokens, {recorded} of {sizes} sizes of steps recorded; sessions {:.1} s, \
+             first runs {:.1} s, recording {:.1} s",
+            pack.name,
+            model.device,
+            model.cache_tokens(),
+            times.sessions,
+            times.first_runs,
+            times.recording
+        );
+        Ok(model)
+    }
+
+    fn recording(
         runtime: &Arc<Runtime>,
         pack: &Pack,
         place: Place,
@@ -178,14 +211,18 @@ impl Model {
             positions: geometry.max_positions,
             eos: geometry.eos,
         };
-        let tokenizer = Tokenizer::load(&pack.file("tokenizer")?, &geometry)?;
-        let vision = Vision::new(
-            Box::new(graph("vision", &["projected"])?),
-            &pack.file("positions")?,
-            &geometry,
-            pixels,
-        )?;
-        let decoder = graph("decoder", &["tokens"])?;
+        let began = Instant::now();
+        let tokens = pack.file("tokenizer")?;
+        let (vision, tokenizer, decoder) = std::thread::scope(|scope| {
+            let vision = scope.spawn(|| graph("vision", &["projected"]));
+            let tokenizer = scope.spawn(|| Tokenizer::load(&tokens, &geometry));
+            let decoder = graph("decoder", &["tokens"]);
+            (joined(vision), joined(tokenizer), decoder)
+        });
+        let (tokenizer, decoder) = (tokenizer?, decoder?);
+        let positions = pack.file("positions")?;
+        let vision = Vision::new(Box::new(vision?), &positions, &geometry, pixels)?;
+        let sessions = began.elapsed().as_secs_f64();
         let routers = decoder.named("router.");
         let decoder = Decoder::new(Box::new(decoder), element, &geometry, routers);
         let mut model = Self {
@@ -198,7 +235,12 @@ impl Model {
             runtime: Arc::clone(runtime),
             limits,
             blocks: 0,
+            loading: Loading {
+                sessions,
+                ..Loading::default()
+            },
         };
+        let began = Instant::now();
         let failed = |e: RunError| EngineError::Machine {
             what: format!("the first run of {}", pack.folder.display()),
             why: e.0,
@@ -227,12 +269,7 @@ impl Model {
                 model.keep(blocks).map_err(failed)?;
             }
         }
-        tracing::info!(
-            "{} on {}: cache of {} tokens",
-            pack.name,
-            model.device,
-            model.blocks * model.geometry.block_tokens
-        );
+        model.loading.first_runs = began.elapsed().as_secs_f64();
         Ok(model)
     }
 
@@ -247,17 +284,12 @@ impl Model {
         Ok(())
     }
 
-    /// Records steps for up to as many sequences as are decoded together.
+    /// Makes steps for up to as many sequences as are decoded together ready to be recorded.
     pub fn record(&mut self) -> Result<(), RunError> {
         let began = Instant::now();
         let sizes = fixed::sizes(self.limits.sequences);
         self.decoder.record(&sizes, self.limits.positions)?;
-        tracing::info!(
-            "recorded steps of {} sizes for up to {} sequences in {:.1} s",
-            sizes.len(),
-            self.limits.sequences,
-            began.elapsed().as_secs_f64()
-        );
+        self.loading.recording = began.elapsed().as_secs_f64();
         Ok(())
     }
 
@@ -389,6 +421,19 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// What a thread of the load gave.
+fn joined<T>(
+    thread: std::thread::ScopedJoinHandle<'_, Result<T, EngineError>>,
+) -> Result<T, EngineError> {
+    // The panic hook has logged it.
+    thread.join().unwrap_or_else(|_| {
+        Err(EngineError::Machine {
+            what: "a thread that loads the model".into(),
+            why: "it failed; the log has the details".into(),
+        })
+    })
 }
 
 fn side_area(view: &preprocess::View) -> usize {

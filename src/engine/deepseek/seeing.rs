@@ -1,7 +1,10 @@
 //! From page images that are ready to sequences that have entered: the vision model's part.
 
+use std::time::Instant;
+
 use super::schedule::{Key, Request};
 use super::sight::Sight;
+use super::stages::Stage;
 use super::vision::Rows;
 use super::{AHEAD, DeepSeek, TOGETHER, bench, preprocess};
 use crate::engine::session::RunError;
@@ -12,7 +15,20 @@ impl DeepSeek {
     pub(super) fn ready(&mut self) -> Vec<(Key, preprocess::Views)> {
         // With nothing to decode there is nothing to do but to wait for a page.
         let idle = self.schedule.is_empty() && self.prepared.is_empty();
-        match self.preparers.next(idle) {
+        self.lap(Stage::Intake);
+        if idle {
+            // Pages whose answers are under way will not come out of the preparers.
+            self.collect(true);
+            self.lap(Stage::Answers);
+            if self.pages.is_empty() {
+                return Vec::new();
+            }
+        }
+        let first = self.preparers.next(idle);
+        if idle {
+            self.lap(Stage::Waiting);
+        }
+        match first {
             Some(ready) => self.prepared.push_back(ready),
             None if idle => {
                 self.fail_all(&RunError("the threads for page images have ended".into()));
@@ -71,11 +87,17 @@ impl DeepSeek {
             return;
         }
         let views: Vec<_> = batch.iter().map(|(_, views)| views).collect();
-        match self.model.rows(&views) {
+        self.lap(Stage::Intake);
+        let seen = self.model.rows(&views);
+        let laying = self.model.vision.take_laying();
+        let stages = [Stage::Views, Stage::Vision];
+        self.spent.lap_both(stages, laying, Instant::now());
+        match seen {
             Ok(rows) => {
                 for ((key, views), rows) in batch.into_iter().zip(rows) {
                     self.enter(key, &views, rows);
                 }
+                self.lap(Stage::Entering);
             }
             Err(e) if e.is_memory() && self.model.vision.shrink() => {
                 tracing::warn!("memory is short, views run in smaller batches from now on: {e}");

@@ -54,7 +54,8 @@ struct StatedToken {
     content: String,
 }
 
-/// The tokenizer of a pack.
+/// The tokenizer of a pack; a clone shares what was loaded.
+#[derive(Clone)]
 pub struct Tokenizer {
     pub(super) inner: Arc<tokenizers::Tokenizer>,
     image: u32,

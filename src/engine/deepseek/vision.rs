@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use half::bf16;
 use safetensors::{Dtype, SafeTensors};
@@ -115,6 +116,8 @@ pub struct Vision {
     pixels: usize,
     /// Views of the last run, one after the other: memory that the next one needs again.
     batch: Option<Locked>,
+    /// Time that putting views one after the other has taken.
+    laying: Duration,
 }
 
 /// Threads that put the views of a run one after the other: one alone takes 4 ms for a page.
@@ -157,7 +160,13 @@ impl Vision {
             hidden: geometry.hidden,
             pixels,
             batch: None,
+            laying: Duration::ZERO,
         })
+    }
+
+    /// Time that putting views one after the other has taken since this was asked last.
+    pub fn take_laying(&mut self) -> Duration {
+        std::mem::take(&mut self.laying)
     }
 
     /// Pixels of the views of one run at most.
@@ -271,7 +280,9 @@ impl Vision {
             _ => self.graph.locked(bytes.max(self.pixels * 3)),
         };
         let pixels = &mut self.batch.insert(batch).bytes()[..bytes];
+        let began = Instant::now();
         put_together(views, pixels);
+        self.laying += began.elapsed();
         let pixels = &*pixels;
         let shape = [views.len() as i64, side as i64, side as i64, 3];
         let views = ("views", session::View::new(&shape, pixels));

@@ -5,7 +5,9 @@
 //! `CUDAExecutionProvider::OnRunStart`) and repeats it from then on, without a look at the inputs: so
 //! every tensor that such a run touches keeps its address. What a recorded run computes on the way
 //! stands in memory that the session's arena has back and gives away again, and each repetition
-//! writes there: no tensor that is to last may be made between a recording and a repetition. On the CPU the same tensors are used and
+//! writes there: no tensor that is to last may be made between a recording and a repetition. The tensors
+//! of all runs are therefore made first ([`Recorded::new`]); a run is recorded later, when it is first
+//! wanted, for a recording makes none that lasts. On the CPU the same tensors are used and
 //! each run is an ordinary one.
 
 use std::ffi::c_void;
