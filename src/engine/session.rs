@@ -10,6 +10,7 @@ mod operators;
 mod replay;
 mod run;
 mod tensor;
+mod upload;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,9 +21,9 @@ use ort::session::builder::GraphOptimizationLevel;
 
 use self::cuda::Cuda;
 pub use self::cuda::Memory;
-pub use self::locked::Locked;
 pub use self::run::{Assigned, OrtGraph};
 pub use self::tensor::{Data, ElementType, Graph, Resident, RunError, View};
+pub use self::upload::{Part, Upload, Uploads};
 
 use super::EngineError;
 use crate::config::Device;

@@ -14,6 +14,7 @@ use crossbeam_channel::bounded;
 use super::model::{Model, made_up_page};
 use super::preprocess;
 use super::schedule::{Key, Request, Settings};
+use super::vision::{self, Seen};
 use super::{DeepSeek, Forced};
 use crate::config::Mode;
 use crate::engine::session::RunError;
@@ -205,11 +206,22 @@ pub fn view(model: &mut Model, side: u32, batch: usize) -> Result<f64, RunError>
     Ok(median(&mut times))
 }
 
-/// Milliseconds an A4 page through the vision graph, in batches of `pages`.
+/// Milliseconds an A4 page through the vision graph, in batches of `pages` whose views other threads
+/// have brought to the device, as they do for the reader.
 pub fn page(model: &mut Model, mode: Mode, pages: usize) -> Result<f64, RunError> {
     let image = noise(A4.0, A4.1);
     let views = preprocess::prepare(&image, mode, &model.geometry);
-    let batch = vec![&views; pages];
+    let places = model.uploads.clone();
+    let uploads: Vec<_> = (0..pages)
+        .map(|_| places.as_ref().and_then(|p| p.put(&vision::pixels(&views))))
+        .collect();
+    let batch: Vec<_> = uploads
+        .iter()
+        .map(|upload| Seen {
+            views: &views,
+            upload: upload.as_ref(),
+        })
+        .collect();
     let mut times = Vec::new();
     for round in 0..=ROUNDS {
         let began = Instant::now();

@@ -168,7 +168,7 @@ impl DeepSeek {
             model.geometry,
             wanted.forced_tokens,
         );
-        let look = Look::new(&model.geometry, orientation);
+        let look = Look::new(&model.geometry, orientation, model.uploads.clone());
         let threads = match model.place {
             // The runtime's own threads take all cores.
             Place::Cpu => 1,

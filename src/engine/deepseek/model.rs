@@ -14,10 +14,10 @@ use super::fixed;
 use super::preprocess::{self, Views};
 use super::schedule::{End, Finished, Key, Limits, Request, Schedule, Settings, Step};
 use super::tokens::{Prompt, Tokenizer};
-use super::vision::{Rows, Vision};
+use super::vision::{self, Rows, Seen, Vision};
 use crate::config::{Config, DeepSeek as Wanted, Device, Mode};
 use crate::engine::EngineError;
-use crate::engine::session::{ElementType, OrtGraph, Place, RunError, Runtime};
+use crate::engine::session::{ElementType, OrtGraph, Place, RunError, Runtime, Uploads};
 use crate::pack::{DEEPSEEK_OCR, Geometry, Pack, Storage};
 use crate::page::PageImage;
 
@@ -29,21 +29,25 @@ const CUDA_STEP_TOKENS: usize = 8192;
 /// time.
 const CPU_SCORES: usize = 256 << 20;
 /// Pixels of views that run together. On the CPU one large view: SAM's global layers hold 0.8 GB of
-/// scores for it. On CUDA eight.
+/// scores for it. On CUDA the tiles of four pages.
 const CPU_PIXELS: usize = 1024 * 1024;
-const CUDA_PIXELS: usize = 8 * 1024 * 1024;
+const CUDA_PIXELS: usize = 10 * 1024 * 1024;
 /// Bytes of the device's memory that are left free for each size of steps, for its recording comes
 /// later: for some 600 kernels with their arguments, and for what a size that was not met before
 /// takes beside. An estimate.
 const RECORD_BYTES: usize = 16 << 20;
 /// Tokens of the least cache that a device must have room for: one page with tiles and some text.
 const LEAST_CACHE: usize = 2048;
+/// Pages whose views may be on the device before the model sees them: 10 MB each.
+const UPLOADS: usize = 12;
 
 pub struct Model {
     pub geometry: Geometry,
     pub tokenizer: Tokenizer,
     pub vision: Vision,
     pub decoder: Decoder,
+    /// Places on the device for the views of pages.
+    pub uploads: Option<Uploads>,
     /// Where it runs, for people.
     pub device: String,
     pub place: Place,
@@ -230,6 +234,7 @@ impl Model {
             tokenizer,
             vision,
             decoder,
+            uploads: None,
             device: runtime.device_name(place),
             place,
             runtime: Arc::clone(runtime),
@@ -298,6 +303,8 @@ impl Model {
     fn fill(&mut self, mode: Mode) -> Result<(), RunError> {
         let page = made_up_page(1192, 1684);
         let views = preprocess::prepare(&page, mode, &self.geometry);
+        let bytes = vision::pixels(&views).iter().map(|view| view.len()).sum();
+        self.uploads = self.vision.graph.uploads(UPLOADS, bytes)?;
         let global = vec![&views.global; self.vision.pixels() / side_area(&views.global)];
         self.vision.project(&global)?;
         if let Some(tile) = views.tiles.first() {
@@ -357,14 +364,14 @@ impl Model {
     ) -> Result<(Views, Prompt, Rows), RunError> {
         let views = preprocess::prepare(image, mode, &self.geometry);
         let prompt = self.tokenizer.prompt(prompt, &views);
-        let rows = self.rows(&[&views])?;
+        let rows = self.rows(&[(&views).into()])?;
         let rows = rows.into_iter().next();
         let rows = rows.ok_or_else(|| RunError("a page gave no image rows".into()))?;
         Ok((views, prompt, rows))
     }
 
     /// The projected rows of each page: its tiles in row order, then its global view.
-    pub fn rows(&mut self, pages: &[&Views]) -> Result<Vec<Rows>, RunError> {
+    pub fn rows(&mut self, pages: &[Seen<'_>]) -> Result<Vec<Rows>, RunError> {
         self.vision.pages(pages)
     }
 

@@ -1,18 +1,33 @@
 //! From page images that are ready to sequences that have entered: the vision model's part.
 
-use std::time::Instant;
-
+use super::preprocess::Views;
 use super::schedule::{Key, Request};
 use super::sight::Sight;
 use super::stages::Stage;
-use super::vision::Rows;
-use super::{AHEAD, DeepSeek, TOGETHER, bench, preprocess};
-use crate::engine::session::RunError;
+use super::vision::{Rows, Seen};
+use super::{AHEAD, DeepSeek, TOGETHER, bench};
+use crate::engine::session::{Place, RunError, Upload};
 use crate::page::{Reading, Rotation};
 
+/// A page whose views are made.
+pub(super) struct Ready {
+    key: Key,
+    views: Views,
+    upload: Option<Upload>,
+}
+
+impl Ready {
+    fn seen(&self) -> Seen<'_> {
+        Seen {
+            views: &self.views,
+            upload: self.upload.as_ref(),
+        }
+    }
+}
+
 impl DeepSeek {
-    /// The pages that are ready, no more than one batch of views.
-    pub(super) fn ready(&mut self) -> Vec<(Key, preprocess::Views)> {
+    /// The pages that are ready, no more than are shown together.
+    pub(super) fn ready(&mut self) -> Vec<Ready> {
         // With nothing to decode there is nothing to do but to wait for a page.
         let idle = self.schedule.is_empty() && self.prepared.is_empty();
         self.lap(Stage::Intake);
@@ -41,19 +56,29 @@ impl DeepSeek {
         {
             self.prepared.push_back(ready);
         }
+        let together = match self.model.place {
+            // There they would only wait for one another.
+            Place::Cpu => 1,
+            Place::Cuda => TOGETHER,
+        };
         // A page whose place is free does not wait for others.
-        if self.prepared.len() < TOGETHER && self.schedule.waiting() > 0 {
+        if self.prepared.len() < together && self.schedule.waiting() > 0 {
             return Vec::new();
         }
-        let room = self.model.vision.pixels();
-        let (mut batch, mut pixels) = (Vec::new(), 0);
-        while let Some((key, sight)) = self.prepared.pop_front() {
+        let mut batch = Vec::new();
+        while batch.len() < together
+            && let Some((key, sight)) = self.prepared.pop_front()
+        {
             // Its page may have been withdrawn meanwhile.
             let Some(page) = self.pages.get_mut(&key) else {
                 continue;
             };
-            let (views, rotation) = match sight {
-                Ok(Sight::Page { views, rotation }) => (views, rotation),
+            let (views, rotation, upload) = match sight {
+                Ok(Sight::Page {
+                    views,
+                    rotation,
+                    upload,
+                }) => (views, rotation, upload),
                 Ok(Sight::Blank) => {
                     let seconds = page.since.elapsed().as_secs_f64();
                     let mut blank = Reading::of_blocks(Vec::new(), Rotation::None, seconds);
@@ -68,34 +93,25 @@ impl DeepSeek {
             };
             page.rotation = rotation;
             page.tiled |= !views.tiles.is_empty();
-            let more = area(&views);
-            if !batch.is_empty() && pixels + more > room {
-                let sight = Sight::Page { views, rotation };
-                self.prepared.push_front((key, Ok(sight)));
-                break;
-            }
-            pixels += more;
-            batch.push((key, views));
+            batch.push(Ready { key, views, upload });
         }
         batch
     }
 
     /// Shows the model a batch of pages and lets their sequences enter. Between two steps, not at the
     /// same time: on an H100 both together took three times as long as one after the other.
-    pub(super) fn project(&mut self, batch: Vec<(Key, preprocess::Views)>) {
+    pub(super) fn project(&mut self, batch: Vec<Ready>) {
         if batch.is_empty() {
             return;
         }
-        let views: Vec<_> = batch.iter().map(|(_, views)| views).collect();
+        let pages: Vec<_> = batch.iter().map(Ready::seen).collect();
         self.lap(Stage::Intake);
-        let seen = self.model.rows(&views);
-        let laying = self.model.vision.take_laying();
-        let stages = [Stage::Views, Stage::Vision];
-        self.spent.lap_both(stages, laying, Instant::now());
+        let seen = self.model.rows(&pages);
+        self.lap(Stage::Vision);
         match seen {
             Ok(rows) => {
-                for ((key, views), rows) in batch.into_iter().zip(rows) {
-                    self.enter(key, &views, rows);
+                for (page, rows) in batch.into_iter().zip(rows) {
+                    self.enter(page.key, &page.views, rows);
                 }
                 self.lap(Stage::Entering);
             }
@@ -106,7 +122,7 @@ impl DeepSeek {
             Err(e) if e.is_machine() => self.fail_all(&e),
             // One page must not take the others down.
             Err(e) => match <[_; 1]>::try_from(batch) {
-                Ok([(key, _)]) => self.again(key, None, format!("the engine cannot read it: {e}")),
+                Ok([page]) => self.again(page.key, None, format!("the engine cannot read it: {e}")),
                 Err(batch) => {
                     for page in batch {
                         self.project(vec![page]);
@@ -116,7 +132,7 @@ impl DeepSeek {
         }
     }
 
-    fn enter(&mut self, key: Key, views: &preprocess::Views, rows: Rows) {
+    fn enter(&mut self, key: Key, views: &Views, rows: Rows) {
         let Some(page) = self.pages.get_mut(&key) else {
             return;
         };
@@ -138,10 +154,4 @@ impl DeepSeek {
             self.again(key, None, refused.to_string());
         }
     }
-}
-
-/// Pixels of all views of a page.
-fn area(views: &preprocess::Views) -> usize {
-    let views = views.tiles.iter().chain([&views.global]);
-    views.map(|v| v.side as usize * v.side as usize).sum()
 }

@@ -4,10 +4,12 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::preprocess::{self, Views};
+use super::vision;
 use crate::config::Mode;
 use crate::engine::blank::is_blank;
 use crate::engine::paddle::orientation::Orientation;
 use crate::engine::paddle::pixels::{Pixels, upright};
+use crate::engine::session::{Upload, Uploads};
 use crate::pack::Geometry;
 use crate::page::{PageImage, Rotation};
 
@@ -15,8 +17,13 @@ use crate::page::{PageImage, Rotation};
 pub enum Sight {
     /// Nothing is on it.
     Blank,
-    /// Its views, upright; `rotation` says how its content was turned.
-    Page { views: Views, rotation: Rotation },
+    /// Its views, upright; `rotation` says how its content was turned. `upload` holds them on the
+    /// device, where there is one with room for them.
+    Page {
+        views: Views,
+        rotation: Rotation,
+        upload: Option<Upload>,
+    },
 }
 
 /// What looking takes.
@@ -24,11 +31,18 @@ pub struct Look {
     geometry: Geometry,
     /// Without, pages are taken as they lie.
     orientation: Option<Mutex<Orientation>>,
+    /// Places for views on the device.
+    uploads: Option<Uploads>,
 }
 
 impl Look {
-    pub fn new(geometry: &Geometry, orientation: Option<Orientation>) -> Self {
+    pub fn new(
+        geometry: &Geometry,
+        orientation: Option<Orientation>,
+        uploads: Option<Uploads>,
+    ) -> Self {
         Self {
+            uploads,
             geometry: geometry.clone(),
             orientation: orientation.map(Mutex::new),
         }
@@ -59,6 +73,11 @@ impl Look {
             };
             preprocess::prepare(&image, mode, &self.geometry)
         };
-        Sight::Page { views, rotation }
+        let uploads = self.uploads.as_ref();
+        Sight::Page {
+            upload: uploads.and_then(|uploads| uploads.put(&vision::pixels(&views))),
+            views,
+            rotation,
+        }
     }
 }

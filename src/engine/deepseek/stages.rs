@@ -9,8 +9,6 @@ pub enum Stage {
     Waiting,
     /// Pages are taken in and ordered, cancelled ones dropped.
     Intake,
-    /// Views are put one after the other.
-    Views,
     /// The vision graph runs.
     Vision,
     /// Pages that the vision graph has seen become sequences.
@@ -29,10 +27,9 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Stage; 11] = [
+    const ALL: [Stage; 10] = [
         Stage::Waiting,
         Stage::Intake,
-        Stage::Views,
         Stage::Vision,
         Stage::Entering,
         Stage::Planning,
@@ -47,7 +44,6 @@ impl Stage {
         match self {
             Stage::Waiting => "waiting",
             Stage::Intake => "intake",
-            Stage::Views => "views put together",
             Stage::Vision => "vision",
             Stage::Entering => "entering",
             Stage::Planning => "planning",
@@ -97,14 +93,6 @@ impl StageTimes {
     pub fn lap(&mut self, stage: Stage, now: Instant) {
         let took = now.saturating_duration_since(self.last);
         self.add(stage, took);
-        self.last = now;
-    }
-
-    /// The same of two stages, of which the first took `first`.
-    pub fn lap_both(&mut self, stages: [Stage; 2], first: Duration, now: Instant) {
-        let took = now.saturating_duration_since(self.last);
-        self.add(stages[0], first.min(took));
-        self.add(stages[1], took.saturating_sub(first));
         self.last = now;
     }
 
@@ -167,11 +155,7 @@ mod tests {
         let mut times = StageTimes::new(began);
         times.resume(at(1000));
         times.lap(Stage::Waiting, at(1200));
-        times.lap_both(
-            [Stage::Views, Stage::Vision],
-            Duration::from_millis(50),
-            at(1500),
-        );
+        times.lap(Stage::Vision, at(1500));
         times.lap(Stage::Repeated, at(1600));
         times.lap(Stage::Repeated, at(2000));
         times.sequence(700);
@@ -180,7 +164,7 @@ mod tests {
         assert_eq!(
             times.account(at(2000)).unwrap(),
             "pages read 100, tokens 700, seconds 1.0; ms a page (times): waiting 2.00 (1), \
-             views put together 0.50 (1), vision 2.50 (1), repeated steps 5.00 (2)"
+             vision 3.00 (1), repeated steps 5.00 (2)"
         );
         // Few pages are told of once a minute.
         times.lap(Stage::Planning, at(2010));

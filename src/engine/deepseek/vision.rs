@@ -6,14 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use half::bf16;
 use safetensors::{Dtype, SafeTensors};
 
 use super::preprocess::{View, Views};
 use crate::engine::EngineError;
-use crate::engine::session::{self, Data, Graph, Locked, RunError};
+use crate::engine::session::{self, Data, Graph, Part, RunError, Upload};
 use crate::pack::Geometry;
 
 /// The graph's inputs that a view's size decides, and the names of their tables.
@@ -114,35 +113,61 @@ pub struct Vision {
     hidden: usize,
     /// Pixels of the views of one run at most; one view always goes.
     pixels: usize,
-    /// Views of the last run, one after the other: memory that the next one needs again.
-    batch: Option<Locked>,
-    /// Time that putting views one after the other has taken.
-    laying: Duration,
 }
 
-/// Threads that put the views of a run one after the other: one alone takes 4 ms for a page.
-const COPIERS: usize = 4;
-/// Bytes of views from which on it is worth starting them.
-const LARGE: usize = 4 << 20;
+/// A page as the vision graph gets it.
+#[derive(Clone, Copy)]
+pub struct Seen<'v> {
+    pub views: &'v Views,
+    /// Its views on the device, its tiles first, where they are there already.
+    pub upload: Option<&'v Upload>,
+}
 
-/// Puts views of one size one after the other.
-fn put_together(views: &[&View], batch: &mut [u8]) {
-    let Some(view) = views.first() else { return };
-    let size = view.rgb.len();
-    let copy = |views: &[&View], batch: &mut [u8]| {
-        for (view, place) in views.iter().zip(batch.chunks_exact_mut(size)) {
-            place.copy_from_slice(&view.rgb);
-        }
-    };
-    if batch.len() < LARGE {
-        return copy(views, batch);
+impl<'v> From<&'v Views> for Seen<'v> {
+    fn from(views: &'v Views) -> Self {
+        let upload = None;
+        Self { views, upload }
     }
-    let share = views.len().div_ceil(COPIERS);
-    std::thread::scope(|scope| {
-        for (views, batch) in views.chunks(share).zip(batch.chunks_mut(share * size)) {
-            scope.spawn(move || copy(views, batch));
+}
+
+/// A view of some page.
+struct Piece<'v> {
+    side: usize,
+    pixels: Part<'v>,
+}
+
+impl<'v> Piece<'v> {
+    fn of(view: &'v View) -> Self {
+        Self {
+            side: view.side as usize,
+            pixels: Part::Host(&view.rgb),
         }
-    });
+    }
+}
+
+/// Pixels of a page's views as they are uploaded: those of the tiles, then those of the global view.
+pub fn pixels(views: &Views) -> Vec<&[u8]> {
+    let views = views.tiles.iter().chain([&views.global]);
+    views.map(|view| &view.rgb[..]).collect()
+}
+
+impl<'v> Seen<'v> {
+    fn pieces(self) -> impl Iterator<Item = Piece<'v>> {
+        let mut at = 0;
+        let views = self.views.tiles.iter().chain([&self.views.global]);
+        views.map(move |view| {
+            let range = at..at + view.rgb.len();
+            at = range.end;
+            let piece = Piece::of(view);
+            match self.upload {
+                None => piece,
+                Some(upload) => Piece {
+                    pixels: Part::Device(upload, range),
+                    ..piece
+                },
+            }
+        })
+    }
 }
 
 impl Vision {
@@ -159,14 +184,7 @@ impl Vision {
             held: BTreeMap::new(),
             hidden: geometry.hidden,
             pixels,
-            batch: None,
-            laying: Duration::ZERO,
         })
-    }
-
-    /// Time that putting views one after the other has taken since this was asked last.
-    pub fn take_laying(&mut self) -> Duration {
-        std::mem::take(&mut self.laying)
     }
 
     /// Pixels of the views of one run at most.
@@ -184,15 +202,22 @@ impl Vision {
 
     /// The rows of each view, in the order of `views`; views of one size run together.
     pub fn project(&mut self, views: &[&View]) -> Result<Vec<Rows>, RunError> {
-        let mut out: Vec<Option<Rows>> = vec![None; views.len()];
+        self.run_all(views.iter().map(|view| Piece::of(view)).collect())
+    }
+
+    fn run_all(&mut self, pieces: Vec<Piece<'_>>) -> Result<Vec<Rows>, RunError> {
+        let mut out: Vec<Option<Rows>> = vec![None; pieces.len()];
         let mut by_side: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (i, view) in views.iter().enumerate() {
-            by_side.entry(view.side as usize).or_default().push(i);
+        for (i, piece) in pieces.iter().enumerate() {
+            by_side.entry(piece.side).or_default().push(i);
         }
         for (side, all) in by_side {
-            let batch = (self.pixels / (side * side).max(1)).max(1);
+            let most = (self.pixels / (side * side).max(1)).max(1);
+            // As many runs as must be, of like size.
+            let batch = all.len().div_ceil(all.len().div_ceil(most));
             for places in all.chunks(batch) {
-                let batch: Vec<&View> = places.iter().map(|&i| views[i]).collect();
+                let batch: Vec<Part<'_>> =
+                    places.iter().map(|&i| pieces[i].pixels.clone()).collect();
                 let hidden = self.hidden;
                 self.run(side, &batch, &["projected"], &mut |found| {
                     let projected = found.first().ok_or_else(|| shape_fault("projected"))?;
@@ -218,16 +243,13 @@ impl Vision {
     }
 
     /// The rows of each page: of its tiles in row order, then of its global view.
-    pub fn pages(&mut self, pages: &[&Views]) -> Result<Vec<Rows>, RunError> {
-        let views: Vec<_> = pages
-            .iter()
-            .flat_map(|page| page.tiles.iter().chain([&page.global]))
-            .collect();
-        let mut rows = self.project(&views)?.into_iter();
+    pub fn pages(&mut self, pages: &[Seen<'_>]) -> Result<Vec<Rows>, RunError> {
+        let pieces = pages.iter().flat_map(|page| page.pieces()).collect();
+        let mut rows = self.run_all(pieces)?.into_iter();
         pages
             .iter()
             .map(|page| {
-                let own = rows.by_ref().take(page.tiles.len() + 1).collect();
+                let own = rows.by_ref().take(page.views.tiles.len() + 1).collect();
                 Rows::join(own).ok_or_else(|| RunError("a page gave no image rows".into()))
             })
             .collect()
@@ -237,7 +259,8 @@ impl Vision {
     pub fn stages(&mut self, view: &View) -> Result<Stages, RunError> {
         let mut out = None;
         let names = ["sam", "clip", "projected"];
-        self.run(view.side as usize, &[view], &names, &mut |found| {
+        let piece = Piece::of(view);
+        self.run(piece.side, &[piece.pixels], &names, &mut |found| {
             let floats = |i: usize| match found[i].data {
                 Data::F32(data) => Ok(data.to_vec()),
                 Data::Bf16(data) => Ok(data.iter().map(|v| v.to_f32()).collect()),
@@ -256,7 +279,7 @@ impl Vision {
     fn run(
         &mut self,
         side: usize,
-        views: &[&View],
+        views: &[Part<'_>],
         outputs: &[&str],
         take: &mut dyn FnMut(&[session::View<'_>]) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
@@ -265,27 +288,12 @@ impl Vision {
                 "the model pack has no position tables for views of {side} pixels"
             ))
         })?;
-        let bytes = views.len() * side * side * 3;
-        if views
-            .iter()
-            .any(|view| view.rgb.len() * views.len() != bytes)
-        {
+        if views.iter().any(|view| view.len() != side * side * 3) {
             return Err(RunError(format!(
                 "a view is not {side} pixels wide and high"
             )));
         }
-        let batch = match self.batch.take() {
-            Some(batch) if batch.len() >= bytes => batch,
-            // Room for the largest run: pages of a book alternate.
-            _ => self.graph.locked(bytes.max(self.pixels * 3)),
-        };
-        let pixels = &mut self.batch.insert(batch).bytes()[..bytes];
-        let began = Instant::now();
-        put_together(views, pixels);
-        self.laying += began.elapsed();
-        let pixels = &*pixels;
         let shape = [views.len() as i64, side as i64, side as i64, 3];
-        let views = ("views", session::View::new(&shape, pixels));
         let tables: Vec<_> = TABLES
             .iter()
             .zip(tables)
@@ -301,12 +309,13 @@ impl Vision {
         };
         let mut taken = Ok(());
         let mut take = |found: &[session::View<'_>]| taken = take(found);
-        if held {
-            self.graph.run_with(side, &[views], outputs, &mut take)?;
-        } else {
-            let inputs: Vec<_> = [views].into_iter().chain(tables).collect();
-            self.graph.run(&inputs, outputs, &mut take)?;
-        }
+        let (set, inputs) = match held {
+            true => (Some(side), &[][..]),
+            false => (None, &tables[..]),
+        };
+        let views = ("views", &shape[..], views);
+        self.graph
+            .run_parts(set, views, inputs, outputs, &mut take)?;
         taken
     }
 }

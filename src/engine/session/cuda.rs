@@ -1,10 +1,11 @@
 //! The few calls of NVIDIA's own libraries that the runtime has no interface for: how much memory
-//! the card has and has left, its name, and zeroing and copying of device memory.
+//! the card has and has left, its name, zeroing and copying of device memory, streams for copies.
 //!
 //! The libraries are those that the runtime's CUDA provider has loaded already.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::path::Path;
+use std::sync::Arc;
 
 use libloading::Library;
 
@@ -162,6 +163,77 @@ impl Cuda {
             synchronize(std::ptr::null_mut())
         };
         done("cudaStreamSynchronize", status)
+    }
+}
+
+/// A stream of copies that waits for no other and that no other waits for.
+pub struct Stream {
+    stream: *mut c_void,
+    cuda: Arc<Cuda>,
+}
+
+// SAFETY: a handle of CUDA's runtime, whose functions may be called from any thread.
+unsafe impl Send for Stream {}
+
+impl Stream {
+    pub fn new(cuda: &Arc<Cuda>) -> Result<Self, String> {
+        type Create = unsafe extern "C" fn(*mut *mut c_void, c_uint) -> c_int;
+        /// `cudaStreamNonBlocking`: independent of the default stream.
+        const NON_BLOCKING: c_uint = 1;
+        let mut stream = std::ptr::null_mut();
+        // SAFETY: the signature is that of CUDA's runtime interface; the pointer is valid.
+        let status = unsafe {
+            let create = cuda
+                .runtime
+                .get::<Create>(b"cudaStreamCreateWithFlags\0")
+                .map_err(|e| e.to_string())?;
+            create(&mut stream, NON_BLOCKING)
+        };
+        done("cudaStreamCreateWithFlags", status)?;
+        let cuda = Arc::clone(cuda);
+        Ok(Self { stream, cuda })
+    }
+
+    /// Copies `bytes` bytes from page-locked memory of the host to the device and waits for it.
+    ///
+    /// # Safety
+    /// Both addresses must be memory of at least that size which nothing else uses meanwhile.
+    pub unsafe fn copy(
+        &self,
+        to: *mut c_void,
+        from: *const c_void,
+        bytes: usize,
+    ) -> Result<(), String> {
+        type Memcpy =
+            unsafe extern "C" fn(*mut c_void, *const c_void, usize, c_int, *mut c_void) -> c_int;
+        type Synchronize = unsafe extern "C" fn(*mut c_void) -> c_int;
+        /// `cudaMemcpyHostToDevice`
+        const TO_DEVICE: c_int = 1;
+        let runtime = &self.cuda.runtime;
+        // SAFETY: the signatures are those of CUDA's runtime interface; the memory is the caller's
+        // promise, and it is not used any more when this returns.
+        unsafe {
+            let memcpy = runtime.get::<Memcpy>(b"cudaMemcpyAsync\0");
+            let memcpy = memcpy.map_err(|e| e.to_string())?;
+            let synchronize = runtime.get::<Synchronize>(b"cudaStreamSynchronize\0");
+            let synchronize = synchronize.map_err(|e| e.to_string())?;
+            let status = memcpy(to, from, bytes, TO_DEVICE, self.stream);
+            done("cudaMemcpyAsync", status)?;
+            done("cudaStreamSynchronize", synchronize(self.stream))
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        type Destroy = unsafe extern "C" fn(*mut c_void) -> c_int;
+        // SAFETY: the signature is that of CUDA's runtime interface; the stream was created by `new`
+        // and has nothing left to do.
+        unsafe {
+            if let Ok(destroy) = self.cuda.runtime.get::<Destroy>(b"cudaStreamDestroy\0") {
+                destroy(self.stream);
+            }
+        }
     }
 }
 

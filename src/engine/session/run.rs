@@ -17,7 +17,8 @@ use ort::value::{DynTensor, DynValue, Tensor, TensorElementType, TensorRef};
 
 use super::cuda::Cuda;
 use super::replay::{Fixed, Plan, Recorded, ordinary};
-use super::{Data, ElementType, Graph, Locked, Resident, RunError, View};
+use super::tensor::run_joined;
+use super::{Data, ElementType, Graph, Part, Resident, RunError, Uploads, View};
 
 /// Bytes of inputs above which a run on the CPU gives its memory back. The runtime keeps what its
 /// largest run took: for the text detection 200 bytes a pixel. Pages of usual size (26 MB at 144
@@ -122,10 +123,11 @@ impl OrtGraph {
         Ok(nodes)
     }
 
-    /// Runs on `inputs` and those held as `set`.
+    /// Runs on `inputs`, those held as `set`, and one that is on the device already.
     fn run_lent(
         &mut self,
         set: Option<usize>,
+        there: Option<(&str, &DynTensor)>,
         inputs: &[(&str, View<'_>)],
         names: &[&str],
         take: &mut dyn FnMut(&[View<'_>]),
@@ -134,6 +136,9 @@ impl OrtGraph {
         let mut values: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
         for fixed in held.into_iter().flatten() {
             values.push((&fixed.name, (&fixed.tensor).into()));
+        }
+        if let Some((name, tensor)) = there {
+            values.push((name, tensor.into()));
         }
         for (name, view) in inputs {
             values.push((name, lent(view)?));
@@ -175,18 +180,35 @@ impl Graph for OrtGraph {
             outputs
         };
         let ran = match &mut self.bound {
-            None => self.run_lent(None, inputs, names, take),
+            None => self.run_lent(None, None, inputs, names, take),
             Some(bound) => bound.run(&mut self.session, self.graphs, inputs, names, take),
         };
         self.outputs = loaded;
         ran.map_err(|e| RunError(e.to_string()))
     }
 
-    fn locked(&self, bytes: usize) -> Locked {
-        match &self.cuda {
-            Some(cuda) => Locked::on(cuda, bytes),
-            None => Locked::plain(bytes),
-        }
+    fn uploads(&self, count: usize, bytes: usize) -> Result<Option<Uploads>, RunError> {
+        let Some(cuda) = &self.cuda else {
+            return Ok(None);
+        };
+        let allocator = allocator(&self.session, Some(cuda))?;
+        Uploads::new(cuda, &allocator, count, bytes).map(Some)
+    }
+
+    fn run_parts(
+        &mut self,
+        set: Option<usize>,
+        (name, shape, parts): (&str, &[i64], &[Part<'_>]),
+        inputs: &[(&str, View<'_>)],
+        outputs: &[&str],
+        take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError> {
+        let Some(cuda) = self.cuda.as_deref() else {
+            return run_joined(self, set, (name, shape, parts), inputs, outputs, take);
+        };
+        let joined = joined(&self.session, cuda, shape, parts)?;
+        self.run_lent(set, Some((name, &joined)), inputs, outputs, take)
+            .map_err(|e| RunError(e.to_string()))
     }
 
     fn hold(&mut self, set: usize, inputs: &[(&str, View<'_>)]) -> Result<bool, RunError> {
@@ -210,7 +232,7 @@ impl Graph for OrtGraph {
         outputs: &[&str],
         take: &mut dyn FnMut(&[View<'_>]),
     ) -> Result<(), RunError> {
-        self.run_lent(Some(set), inputs, outputs, take)
+        self.run_lent(Some(set), None, inputs, outputs, take)
             .map_err(|e| RunError(e.to_string()))
     }
 
@@ -266,6 +288,33 @@ impl Graph for OrtGraph {
             .ok_or_else(|| RunError(format!("no run was recorded as {id}")))?;
         recorded.replay(&mut self.session, self.cuda.as_deref(), changed, take)
     }
+}
+
+/// `parts` one after the other as a tensor of bytes on the device.
+fn joined(
+    session: &Session,
+    cuda: &Cuda,
+    shape: &[i64],
+    parts: &[Part<'_>],
+) -> Result<DynTensor, RunError> {
+    let bytes: usize = parts.iter().map(Part::len).sum();
+    if shape.iter().product::<i64>() != bytes as i64 {
+        return Err(RunError(format!(
+            "{bytes} bytes are not of the shape {shape:?}"
+        )));
+    }
+    let allocator = allocator(session, Some(cuda))?;
+    let tensor = DynTensor::new(&allocator, TensorElementType::Uint8, shape.to_vec());
+    let mut tensor = tensor.map_err(|e| RunError(e.to_string()))?;
+    let mut to = tensor.data_ptr_mut().cast::<u8>();
+    for part in parts {
+        // SAFETY: the tensor has as many bytes as all parts have, and nothing else uses it yet; the
+        // part's are there, on the host or on the device, while it is borrowed.
+        unsafe { cuda.copy(to.cast(), part.first()?, part.len()) }.map_err(RunError)?;
+        to = to.wrapping_add(part.len());
+    }
+    cuda.settle().map_err(RunError)?;
+    Ok(tensor)
 }
 
 /// Of memory where the session's tensors are.

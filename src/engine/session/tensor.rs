@@ -3,7 +3,7 @@
 
 use half::bf16;
 
-use super::locked::Locked;
+use super::upload::{Part, Uploads};
 
 /// Elements of a tensor, row-major, lent to a graph or by it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -130,11 +130,31 @@ impl RunError {
     }
 }
 
+/// [`Graph::run_parts`] where the host's memory is the device's.
+pub(super) fn run_joined<G: Graph + ?Sized>(
+    graph: &mut G,
+    set: Option<usize>,
+    (name, shape, parts): (&str, &[i64], &[Part<'_>]),
+    inputs: &[(&str, View<'_>)],
+    outputs: &[&str],
+    take: &mut dyn FnMut(&[View<'_>]),
+) -> Result<(), RunError> {
+    let hosts: Vec<&[u8]> = parts.iter().map(Part::host).collect::<Result<_, _>>()?;
+    let bytes = hosts.concat();
+    let mut all = vec![(name, View::new(shape, &bytes))];
+    all.extend_from_slice(inputs);
+    match set {
+        Some(set) => graph.run_with(set, &all, outputs, take),
+        None => graph.run(&all, outputs, take),
+    }
+}
+
 /// A model that runs on named tensors.
 pub trait Graph: Send {
-    /// Memory for large inputs of many runs, where the graph's device reads it fastest.
-    fn locked(&self, bytes: usize) -> Locked {
-        Locked::plain(bytes)
+    /// `count` places on the device, of `bytes` bytes, for parts of inputs; `None` where there is no
+    /// device of its own.
+    fn uploads(&self, _count: usize, _bytes: usize) -> Result<Option<Uploads>, RunError> {
+        Ok(None)
     }
 
     /// Runs the graph and hands `outputs` to `take`, in that order (empty: those named when it
@@ -162,6 +182,19 @@ pub trait Graph: Send {
         _take: &mut dyn FnMut(&[View<'_>]),
     ) -> Result<(), RunError> {
         Err(RunError(format!("this graph holds no inputs {set}")))
+    }
+
+    /// [`Graph::run_with`], or where `set` is `None` [`Graph::run`], with the further input `name` of
+    /// `shape`, 8 bits an element, that is put together of `parts`.
+    fn run_parts(
+        &mut self,
+        set: Option<usize>,
+        (name, shape, parts): (&str, &[i64], &[Part<'_>]),
+        inputs: &[(&str, View<'_>)],
+        outputs: &[&str],
+        take: &mut dyn FnMut(&[View<'_>]),
+    ) -> Result<(), RunError> {
+        run_joined(self, set, (name, shape, parts), inputs, outputs, take)
     }
 
     /// Gives the graph its resident tensors, in place of any that it has. Recorded runs are

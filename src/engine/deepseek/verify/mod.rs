@@ -146,7 +146,7 @@ impl Comparison<'_> {
             None => self.absent("input_ids"),
         }
         self.towers("global", &[&views.global])?;
-        let rows = self.model.rows(&[&views])?;
+        let rows = self.model.rows(&[(&views).into()])?;
         let rows = rows
             .into_iter()
             .next()

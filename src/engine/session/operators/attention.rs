@@ -168,7 +168,7 @@ struct Special {
 /// Sides, whether they are of whole views, keys of a tile and names of the special kernels, all for
 /// heads of 64.
 const SPECIAL: [(usize, bool, usize, &CStr); 3] = [
-    (14, false, 64, c"relative_attention_14"),
+    (14, false, 80, c"relative_attention_14"),
     (40, true, 80, c"relative_attention_40"),
     (64, true, 64, c"relative_attention_64"),
 ];

@@ -454,19 +454,7 @@ extern "C" __global__ void __launch_bounds__(128, 2)
 RELATIVE_ATTENTION(relative_attention, ANY, 64, false, 4, 2)
 #if DIM == 64
 // The windows of the published model, and its views of 640 and 1024 pixels.
-RELATIVE_ATTENTION(relative_attention_14, 14, 112, false, 7, 1)
+RELATIVE_ATTENTION(relative_attention_14, 14, 80, false, 4, 2)
 RELATIVE_ATTENTION(relative_attention_40, 40, 80, true, 4, 2)
 RELATIVE_ATTENTION(relative_attention_64, 64, 64, true, 4, 2)
-#ifdef VARIANTS
-RELATIVE_ATTENTION(v14_64_4_2, 14, 64, false, 4, 2)
-RELATIVE_ATTENTION(v14_112_4_1, 14, 112, false, 4, 1)
-RELATIVE_ATTENTION(v14_80_4_2, 14, 80, false, 4, 2)
-RELATIVE_ATTENTION(v14_48_7_2, 14, 48, false, 7, 2)
-RELATIVE_ATTENTION(v14_64_7_1, 14, 64, false, 7, 1)
-RELATIVE_ATTENTION(v64_64_8_1, 64, 64, true, 8, 1)
-RELATIVE_ATTENTION(v64_128_4_1, 64, 128, true, 4, 1)
-RELATIVE_ATTENTION(v64_128_8_1, 64, 128, true, 8, 1)
-RELATIVE_ATTENTION(v64_64_8_2, 64, 64, true, 8, 2)
-RELATIVE_ATTENTION(v40_80_8_1, 40, 80, true, 8, 1)
-#endif
 #endif
