@@ -57,6 +57,8 @@ pub struct Decoder {
     replayed: u64,
     /// How the last step was run.
     way: Way,
+    /// Image rows of the last step: memory that the next one needs again, 10 MB for four pages.
+    embeds: Elements,
 }
 
 impl Decoder {
@@ -80,6 +82,10 @@ impl Decoder {
             repeats: true,
             replayed: 0,
             way: Way::default(),
+            embeds: match element {
+                ElementType::F32 => Elements::F32(Vec::new()),
+                ElementType::Bf16 => Elements::Bf16(Vec::new()),
+            },
         }
     }
 
@@ -307,11 +313,11 @@ impl Decoder {
         outputs: &[&str],
         take: &mut dyn FnMut(&[View<'_>]),
     ) -> Result<(), RunError> {
-        let embeds = self.embeds(step, rows)?;
+        self.gather(step, rows)?;
         let numbers = Numbers {
             input_ids: &step.input_ids,
             image_rows: &step.image_rows,
-            images: &embeds.elements,
+            images: &self.embeds,
             cumulative_lengths: &step.cumulative_lengths,
             past_lengths: &step.past_lengths,
             block_table: &step.block_table,
@@ -325,42 +331,47 @@ impl Decoder {
         numbers.with(self.hidden, |inputs| graph.run(inputs, outputs, take))
     }
 
-    /// The rows that the step names, one after the other; a row of zeros where it names none.
-    fn embeds<'r>(
-        &self,
+    /// Puts the rows that the step names one after the other; a row of zeros where it names none.
+    fn gather<'r>(
+        &mut self,
         step: &Step,
         rows: &dyn Fn(Key) -> Option<&'r Rows>,
-    ) -> Result<Rows, RunError> {
-        let places = step.embeds.len().max(1) * self.hidden;
-        let mut elements = match self.element {
-            ElementType::F32 => Elements::F32(Vec::with_capacity(places)),
-            ElementType::Bf16 => Elements::Bf16(Vec::with_capacity(places)),
-        };
-        for &(key, row) in &step.embeds {
-            let place = row * self.hidden..(row + 1) * self.hidden;
-            let copied = match (&mut elements, rows(key).map(|r| &r.elements)) {
+    ) -> Result<(), RunError> {
+        let hidden = self.hidden;
+        match &mut self.embeds {
+            Elements::F32(to) => to.clear(),
+            Elements::Bf16(to) => to.clear(),
+        }
+        // Rows that stand side by side are copied together: a tile has 10 of them at a time.
+        let runs = step
+            .embeds
+            .chunk_by(|a, b| (a.0, a.1 + 1) == *b)
+            .filter_map(|run| Some((*run.first()?, run.len())));
+        for ((key, row), count) in runs {
+            let place = row * hidden..(row + count) * hidden;
+            let copied = match (&mut self.embeds, rows(key).map(|r| &r.elements)) {
                 (Elements::F32(to), Some(Elements::F32(from))) => {
-                    from.get(place).map(|row| to.extend_from_slice(row))
+                    from.get(place).map(|rows| to.extend_from_slice(rows))
                 }
                 (Elements::Bf16(to), Some(Elements::Bf16(from))) => {
-                    from.get(place).map(|row| to.extend_from_slice(row))
+                    from.get(place).map(|rows| to.extend_from_slice(rows))
                 }
                 _ => None,
             };
             if copied.is_none() {
-                return Err(RunError(format!("image row {row} of a page is missing")));
+                return Err(RunError(format!(
+                    "of the image rows {row} to {} of a page some are missing",
+                    row + count - 1
+                )));
             }
         }
         if step.embeds.is_empty() {
-            match &mut elements {
-                Elements::F32(to) => to.resize(places, 0.0),
-                Elements::Bf16(to) => to.resize(places, bf16::ZERO),
+            match &mut self.embeds {
+                Elements::F32(to) => to.resize(hidden, 0.0),
+                Elements::Bf16(to) => to.resize(hidden, bf16::ZERO),
             }
         }
-        Ok(Rows {
-            width: self.hidden,
-            elements,
-        })
+        Ok(())
     }
 }
 

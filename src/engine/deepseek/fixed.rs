@@ -122,28 +122,21 @@ impl Fixed {
 
     /// Takes over the numbers of a step that it [`Self::holds`].
     pub fn fill(&mut self, step: &Step) {
-        let mut new = Inputs::new(self.size, self.width);
-        let rows = step.sequences();
-        new.input_ids[..rows].copy_from_slice(&step.input_ids);
-        new.past_lengths[..rows].copy_from_slice(&step.past_lengths);
-        new.slot_mapping[..rows].copy_from_slice(&step.slot_mapping);
+        let to = &mut self.inputs;
         let blocks = step.blocks_of_longest().max(1);
-        let from = step.block_table.chunks_exact(blocks);
-        for (to, from) in new.block_table.chunks_exact_mut(self.width).zip(from) {
-            to[..blocks].copy_from_slice(from);
+        let mut tables = step.block_table.chunks_exact(blocks);
+        let mut table_changed = false;
+        for row in to.block_table.chunks_exact_mut(self.width) {
+            table_changed |= set(row, tables.next().unwrap_or_default(), 0);
         }
-        new.ban_rows[..step.ban_rows.len()].copy_from_slice(&step.ban_rows);
-        new.ban_values[..step.ban_values.len()].copy_from_slice(&step.ban_values);
-        let old = &self.inputs;
         self.changed = [
-            old.input_ids != new.input_ids,
-            old.past_lengths != new.past_lengths,
-            old.block_table != new.block_table,
-            old.slot_mapping != new.slot_mapping,
-            old.ban_rows != new.ban_rows,
-            old.ban_values != new.ban_values,
+            set(&mut to.input_ids, &step.input_ids, 0),
+            set(&mut to.past_lengths, &step.past_lengths, 0),
+            table_changed,
+            set(&mut to.slot_mapping, &step.slot_mapping, -1),
+            set(&mut to.ban_rows, &step.ban_rows, 0),
+            set(&mut to.ban_values, &step.ban_values, 0.0),
         ];
-        self.inputs = new;
     }
 
     /// Hands the inputs on that the last [`Self::fill`] changed, under the names of the graph's.
@@ -177,6 +170,17 @@ impl Fixed {
         self.inputs.ban_rows.fill(-1);
         self.inputs.ban_values.fill(f32::NAN);
     }
+}
+
+/// Makes `to` what `from` is, with filling behind it; whether it was another.
+fn set<T: Copy + PartialEq>(to: &mut [T], from: &[T], filling: T) -> bool {
+    let (numbers, rest) = to.split_at_mut(from.len());
+    let changed = *numbers != *from || rest.iter().any(|n| *n != filling);
+    if changed {
+        numbers.copy_from_slice(from);
+        rest.fill(filling);
+    }
+    changed
 }
 
 #[cfg(test)]

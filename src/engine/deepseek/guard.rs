@@ -29,7 +29,7 @@ impl Rule {
 #[derive(Clone, Debug)]
 pub struct Repeats {
     rule: Rule,
-    /// By distance less one: tokens up to the last that equal those `distance` earlier.
+    /// By distance, the longest first: tokens up to the last that equal those `distance` earlier.
     agree: Vec<u32>,
 }
 
@@ -55,7 +55,7 @@ impl Repeats {
     pub fn banned(&self, ids: &[u32], whitelist: &[u32]) -> Vec<u32> {
         let mut out = Vec::new();
         let prefix = self.rule.size as u32 - 1;
-        for (d, &agree) in (1..=ids.len()).zip(&self.agree) {
+        for (d, &agree) in (1..=ids.len()).zip(self.agree.iter().rev()) {
             if agree >= prefix {
                 let id = ids[ids.len() - d];
                 if !whitelist.contains(&id) && !out.contains(&id) {
@@ -67,11 +67,17 @@ impl Repeats {
     }
 }
 
-/// Updates the agreements `agree[d - 1]` for the token `last` that follows `before`.
-fn count(agree: &mut [u32], last: u32, before: &[u32]) {
-    for (agree, &earlier) in agree.iter_mut().zip(before.iter().rev()) {
+/// Updates the agreements, the longest distance first, for the token `last` that follows `before`.
+/// Gives a bound of the largest: their bits together, which costs less to find.
+fn count(agree: &mut [u32], last: u32, before: &[u32]) -> u32 {
+    let distances = agree.len().min(before.len());
+    let (first, from) = (agree.len() - distances, before.len() - distances);
+    let mut bits = 0;
+    for (agree, &earlier) in agree[first..].iter_mut().zip(&before[from..]) {
         *agree = if earlier == last { *agree + 1 } else { 0 };
+        bits |= *agree;
     }
+    bits
 }
 
 /// Longest cycle that is looked for: a dense page is hardly longer.
@@ -107,6 +113,7 @@ pub struct Loop {
 /// Watches the output of one sequence for loops.
 #[derive(Clone, Debug)]
 pub struct Loops {
+    /// As in [`Repeats`].
     agree: Vec<u32>,
     grams: HashMap<[u32; GRAM], u32>,
     /// Grams within the window that hold a cell.
@@ -128,13 +135,13 @@ impl Loops {
     /// `cells` are the tokens of table cells.
     pub fn push(&mut self, output: &[u32], cells: &[u32]) -> Option<Loop> {
         let (last, before) = output.split_last()?;
-        count(&mut self.agree, *last, before);
-        self.cycle(output, cells)
-            .or_else(|| self.worn(output, cells))
+        let most = count(&mut self.agree, *last, before);
+        let cycle = (most as usize >= REPEATED).then(|| self.cycle(output, cells));
+        cycle.flatten().or_else(|| self.worn(output, cells))
     }
 
     fn cycle(&self, output: &[u32], cells: &[u32]) -> Option<Loop> {
-        for (period, &agree) in (1..=output.len()).zip(&self.agree) {
+        for (period, &agree) in (1..=output.len()).zip(self.agree.iter().rev()) {
             let agree = agree as usize;
             if agree < REPEATED {
                 continue;

@@ -71,8 +71,8 @@ const TOGETHER: usize = 4;
 /// becomes free: as many that the model has seen, and as many that it will see next.
 const AHEAD: usize = 2 * TOGETHER;
 /// Sequences of a step from which on a thread of its own looks for loops while the device computes:
-/// for fewer, starting it costs more.
-const LOOKED_AT_BESIDE: usize = 16;
+/// for fewer, starting it (some 50 microseconds) costs more.
+const LOOKED_AT_BESIDE: usize = 64;
 /// Tokens that the made-up page of the first reading may take beyond its prompt.
 const WARM_TOKENS: usize = 4;
 /// Changes whenever the same page would be read otherwise.

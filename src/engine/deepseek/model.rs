@@ -126,17 +126,21 @@ impl Model {
         wanted: &Wanted,
     ) -> Result<Self, EngineError> {
         let model = Self::recording(runtime, pack, place, wanted)?;
-        let (recorded, sizes) = model.decoder.records();
         let times = model.loading;
+        let steps = match model.decoder.records() {
+            (_, 0) => String::new(),
+            (recorded, sizes) => format!(
+                ", recording {recorded} of {sizes} sizes of steps {:.1} s",
+                times.recording
+            ),
+        };
         tracing::info!(
-            "{} on {}: cache of {} tokens, {recorded} of {sizes} sizes of steps recorded; sessions {:.1} s, \
-             first runs {:.1} s, recording {:.1} s",
+            "{} on {}: cache of {} tokens; sessions {:.1} s, first runs {:.1} s{steps}",
             pack.name,
             model.device,
             model.cache_tokens(),
             times.sessions,
-            times.first_runs,
-            times.recording
+            times.first_runs
         );
         Ok(model)
     }

@@ -24,6 +24,9 @@ use super::{Data, ElementType, Graph, Part, Resident, RunError, Uploads, View};
 /// largest run took: for the text detection 200 bytes a pixel. Pages of usual size (26 MB at 144
 /// pixels per inch) keep it, which saves the 0.1 s of getting it anew.
 const LARGE: usize = 28 << 20;
+/// Bytes of an input from which on no copy of it is made on its way to a device: the image rows of a
+/// page have 2 MB.
+const LENT: usize = 1 << 20;
 
 /// A session of ONNX Runtime.
 pub struct OrtGraph {
@@ -63,6 +66,8 @@ struct Bound {
     residents: Vec<Kept>,
     /// Outputs that the binding fetches beside the residents.
     fetched: Vec<String>,
+    /// Inputs go to a device: large ones are bound as they are.
+    lends: bool,
 }
 
 impl OrtGraph {
@@ -344,6 +349,7 @@ impl Bound {
             binding: session.create_binding().map_err(failed)?,
             residents: Vec::with_capacity(residents.len()),
             fetched: Vec::new(),
+            lends: cuda.is_some(),
         };
         for resident in residents {
             let tensor = zeroed(&allocator, resident, cuda)?;
@@ -377,7 +383,11 @@ impl Bound {
         take: &mut dyn FnMut(&[View<'_>]),
     ) -> ort::Result<()> {
         for (name, view) in inputs {
-            self.binding.bind_input(*name, &owned(view)?)?;
+            if self.lends && view.bytes() >= LENT {
+                bind_lent(&mut self.binding, name, view)?;
+            } else {
+                self.binding.bind_input(*name, &owned(view)?)?;
+            }
         }
         let names: Vec<&str> = names
             .iter()
@@ -426,7 +436,21 @@ fn lent<'v>(view: &View<'v>) -> ort::Result<SessionInputValue<'v>> {
     })
 }
 
-/// A copy that a binding can hold: a borrowed tensor it would copy anyway, through a session.
+/// Binds a tensor that the device gets in this call; what the runtime wants in the CPU's memory it
+/// copies.
+fn bind_lent(binding: &mut IoBinding, name: &str, view: &View<'_>) -> ort::Result<()> {
+    let shape = view.shape;
+    match view.data {
+        Data::F32(data) => binding.bind_input(name, &*TensorRef::from_array_view((shape, data))?),
+        Data::Bf16(data) => binding.bind_input(name, &*TensorRef::from_array_view((shape, data))?),
+        Data::I64(data) => binding.bind_input(name, &*TensorRef::from_array_view((shape, data))?),
+        Data::I32(data) => binding.bind_input(name, &*TensorRef::from_array_view((shape, data))?),
+        Data::U8(data) => binding.bind_input(name, &*TensorRef::from_array_view((shape, data))?),
+    }
+}
+
+/// A copy that a binding on the CPU can hold: a borrowed tensor it would copy anyway, through a
+/// session.
 pub(super) fn owned(view: &View<'_>) -> ort::Result<DynTensor> {
     let shape = view.shape;
     Ok(match view.data {

@@ -225,7 +225,7 @@ impl Schedule {
 
     /// Packs the step: first those that decode, then pieces of prompts, each the oldest first.
     fn step(&self) -> Step {
-        let mut step = Step::new(self.blocks.block_tokens());
+        let mut step = Step::new(self.blocks.block_tokens(), self.running.len());
         let decoding = self.running.iter().filter(|s| s.pending() == 1);
         let beginning = self.running.iter().filter(|s| s.pending() > 1);
         for sequence in decoding.chain(beginning) {
@@ -262,11 +262,17 @@ impl Schedule {
     pub fn advance(&mut self, step: &Step, chosen: &[i64]) -> Vec<Finished> {
         let mut ended = Vec::new();
         let mut chosen = chosen.iter();
+        // The parts stand in the order of those that run, but for those that begin.
+        let mut next = 0;
         for part in step.parts() {
             let token = if part.sampled { chosen.next() } else { None };
-            let Some(i) = self.running.iter().position(|s| s.key() == part.key) else {
+            let (before, after) = self.running.split_at(next.min(self.running.len()));
+            let is = |s: &Sequence| s.key() == part.key;
+            let found = after.iter().position(is).map(|i| before.len() + i);
+            let Some(i) = found.or_else(|| before.iter().position(is)) else {
                 continue;
             };
+            next = i + 1;
             let sequence = &mut self.running[i];
             sequence.cached += part.tokens;
             let Some(&token) = token else { continue };
@@ -279,6 +285,7 @@ impl Schedule {
                 let mut sequence = self.running.remove(i);
                 self.blocks.release(&mut sequence.table);
                 ended.push(sequence.finish(end));
+                next = i;
             }
         }
         ended

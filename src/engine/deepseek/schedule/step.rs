@@ -3,6 +3,8 @@
 
 use super::sequence::{Key, Sequence};
 
+/// Blocks of a sequence for which there is room at first.
+const BLOCKS: usize = 8;
 /// Added to the logit of a forbidden token.
 const BAN: f32 = f32::NEG_INFINITY;
 
@@ -43,26 +45,32 @@ pub struct Step {
     /// Most new tokens of one sequence, and most tokens of one after the step.
     pub longest: (usize, usize),
     parts: Vec<Part>,
-    tables: Vec<Vec<u32>>,
+    /// Blocks of all sequences, one after the other, and where those of each end.
+    blocks: Vec<u32>,
+    ends: Vec<usize>,
     block_tokens: usize,
 }
 
 impl Step {
-    pub(super) fn new(block_tokens: usize) -> Self {
+    /// A step that will hold `sequences` sequences or so.
+    pub(super) fn new(block_tokens: usize, sequences: usize) -> Self {
+        let mut cumulative_lengths = Vec::with_capacity(sequences + 1);
+        cumulative_lengths.push(0);
         Self {
-            input_ids: Vec::new(),
-            image_rows: Vec::new(),
+            input_ids: Vec::with_capacity(sequences),
+            image_rows: Vec::with_capacity(sequences),
             embeds: Vec::new(),
-            cumulative_lengths: vec![0],
-            past_lengths: Vec::new(),
+            cumulative_lengths,
+            past_lengths: Vec::with_capacity(sequences),
             block_table: Vec::new(),
-            slot_mapping: Vec::new(),
-            logit_rows: Vec::new(),
+            slot_mapping: Vec::with_capacity(sequences),
+            logit_rows: Vec::with_capacity(sequences),
             ban_rows: Vec::new(),
             ban_values: Vec::new(),
             longest: (0, 0),
-            parts: Vec::new(),
-            tables: Vec::new(),
+            parts: Vec::with_capacity(sequences),
+            blocks: Vec::with_capacity(BLOCKS * sequences),
+            ends: Vec::with_capacity(sequences),
             block_tokens,
         }
     }
@@ -82,7 +90,7 @@ impl Step {
 
     /// Blocks that hold the tokens of all sequences of the step.
     pub fn blocks_in_use(&self) -> usize {
-        self.tables.iter().map(Vec::len).sum()
+        self.blocks.len()
     }
 
     pub fn parts(&self) -> &[Part] {
@@ -110,7 +118,8 @@ impl Step {
         self.past_lengths.push(past as i32);
         self.cumulative_lengths.push(self.input_ids.len() as i32);
         let used = &blocks[..end.div_ceil(self.block_tokens)];
-        self.tables.push(used.to_vec());
+        self.blocks.extend_from_slice(used);
+        self.ends.push(self.blocks.len());
         self.longest = (self.longest.0.max(tokens), self.longest.1.max(end));
         let sampled = end == sequence.ids.len();
         if sampled {
@@ -130,11 +139,14 @@ impl Step {
 
     /// Lays out the block table and fills what must not be empty.
     pub(super) fn close(&mut self) {
-        let width = self.blocks_of_longest();
-        for table in &self.tables {
-            let row = table.iter().map(|&b| b as i32);
-            let filling = std::iter::repeat_n(0, width - table.len());
-            self.block_table.extend(row.chain(filling));
+        let width = self.blocks_of_longest().max(1);
+        self.block_table.resize(self.ends.len() * width, 0);
+        let mut from = 0;
+        for (row, &end) in self.block_table.chunks_exact_mut(width).zip(&self.ends) {
+            for (to, &block) in row.iter_mut().zip(&self.blocks[from..end]) {
+                *to = block as i32;
+            }
+            from = end;
         }
         if self.logit_rows.is_empty() {
             self.logit_rows.push(self.input_ids.len() as i64 - 1);
