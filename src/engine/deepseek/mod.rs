@@ -64,8 +64,8 @@ use crate::page::{ImageWish, Reading, Rotation, Tried};
 const DPI: f32 = 144.0;
 /// Largest page image: an A2 page at 144 pixels per inch. No mode looks at more than 4 million.
 const MAX_PIXELS: u64 = 8_000_000;
-/// Pages that the vision model sees together, where enough wait: launching its kernels takes the
-/// host some 11 ms a run, which is longer than a page of few views takes the device.
+/// Pages that the vision model sees together on CUDA, where enough wait: launching its kernels takes
+/// the host some 11 ms a run, which is longer than a page of few views takes the device.
 const TOGETHER: usize = 4;
 /// Pages that are made ready beside those that are decoded, so that some are there when a place
 /// becomes free: as many that the model has seen, and as many that it will see next.

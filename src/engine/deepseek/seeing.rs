@@ -7,11 +7,11 @@ use super::sight::Sight;
 use super::stages::Stage;
 use super::vision::Rows;
 use super::{AHEAD, DeepSeek, TOGETHER, bench, preprocess};
-use crate::engine::session::RunError;
+use crate::engine::session::{Place, RunError};
 use crate::page::{Reading, Rotation};
 
 impl DeepSeek {
-    /// The pages that are ready, no more than one batch of views.
+    /// The pages that are ready: as many as are seen together, or one run's views if that is more.
     pub(super) fn ready(&mut self) -> Vec<(Key, preprocess::Views)> {
         // With nothing to decode there is nothing to do but to wait for a page.
         let idle = self.schedule.is_empty() && self.prepared.is_empty();
@@ -46,6 +46,11 @@ impl DeepSeek {
             return Vec::new();
         }
         let room = self.model.vision.pixels();
+        let together = match self.model.place {
+            // Here a page takes seconds: none waits for another.
+            Place::Cpu => 1,
+            Place::Cuda => TOGETHER,
+        };
         let (mut batch, mut pixels) = (Vec::new(), 0);
         while let Some((key, sight)) = self.prepared.pop_front() {
             // Its page may have been withdrawn meanwhile.
@@ -69,7 +74,7 @@ impl DeepSeek {
             page.rotation = rotation;
             page.tiled |= !views.tiles.is_empty();
             let more = area(&views);
-            if !batch.is_empty() && pixels + more > room {
+            if batch.len() >= together && pixels + more > room {
                 let sight = Sight::Page { views, rotation };
                 self.prepared.push_front((key, Ok(sight)));
                 break;

@@ -5,6 +5,7 @@
 //! device once: 13 MB for a view of 1024.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -35,20 +36,22 @@ pub enum Elements {
 }
 
 impl Rows {
-    /// No rows yet, of the type of `like`.
-    fn of(like: &Data<'_>, width: usize) -> Result<Self, RunError> {
+    /// `count` rows of zeros, of the type of `like`.
+    fn zeros(like: &Data<'_>, width: usize, count: usize) -> Result<Self, RunError> {
         let elements = match like {
-            Data::F32(_) => Elements::F32(Vec::new()),
-            Data::Bf16(_) => Elements::Bf16(Vec::new()),
+            Data::F32(_) => Elements::F32(vec![0.0; count * width]),
+            Data::Bf16(_) => Elements::Bf16(vec![bf16::ZERO; count * width]),
             _ => return Err(RunError("image rows of an unexpected type".into())),
         };
         Ok(Self { width, elements })
     }
 
-    fn extend(&mut self, data: &Data<'_>, elements: std::ops::Range<usize>) {
+    /// Takes over `elements` of `data` from row `at` on.
+    fn put(&mut self, at: usize, data: &Data<'_>, elements: Range<usize>) {
+        let place = at * self.width..at * self.width + elements.len();
         match (&mut self.elements, data) {
-            (Elements::F32(to), Data::F32(from)) => to.extend_from_slice(&from[elements]),
-            (Elements::Bf16(to), Data::Bf16(from)) => to.extend_from_slice(&from[elements]),
+            (Elements::F32(to), Data::F32(from)) => to[place].copy_from_slice(&from[elements]),
+            (Elements::Bf16(to), Data::Bf16(from)) => to[place].copy_from_slice(&from[elements]),
             _ => {}
         }
     }
@@ -69,20 +72,6 @@ impl Rows {
             Elements::F32(e) => e.clone(),
             Elements::Bf16(e) => e.iter().map(|v| v.to_f32()).collect(),
         }
-    }
-
-    /// The rows of all parts, one after the other.
-    pub fn join(parts: Vec<Rows>) -> Option<Rows> {
-        let mut parts = parts.into_iter();
-        let mut all = parts.next()?;
-        for part in parts {
-            match (&mut all.elements, part.elements) {
-                (Elements::F32(to), Elements::F32(from)) => to.extend(from),
-                (Elements::Bf16(to), Elements::Bf16(from)) => to.extend(from),
-                _ => return None,
-            }
-        }
-        Some(all)
     }
 }
 
@@ -112,6 +101,8 @@ pub struct Vision {
     held: BTreeMap<usize, bool>,
     /// Width of a projected row.
     hidden: usize,
+    /// Pixels of a view's side for each of its rows of image tokens.
+    stride: usize,
     /// Pixels of the views of one run at most; one view always goes.
     pixels: usize,
     /// Views of the last run, one after the other: memory that the next one needs again.
@@ -158,6 +149,7 @@ impl Vision {
             tables: tables(positions, geometry)?,
             held: BTreeMap::new(),
             hidden: geometry.hidden,
+            stride: geometry.view_stride.max(1),
             pixels,
             batch: None,
             laying: Duration::ZERO,
@@ -184,29 +176,68 @@ impl Vision {
 
     /// The rows of each view, in the order of `views`; views of one size run together.
     pub fn project(&mut self, views: &[&View]) -> Result<Vec<Rows>, RunError> {
-        let mut out: Vec<Option<Rows>> = vec![None; views.len()];
+        let places: Vec<_> = (0..views.len()).map(|i| (i, 0)).collect();
+        let counts: Vec<_> = views.iter().map(|view| self.rows_of(view)).collect();
+        self.project_to(views, &places, &counts)
+    }
+
+    /// The rows of each page: of its tiles in row order, then of its global view.
+    pub fn pages(&mut self, pages: &[&Views]) -> Result<Vec<Rows>, RunError> {
+        let (mut views, mut places, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, page) in pages.iter().enumerate() {
+            let mut count = 0;
+            for view in page.tiles.iter().chain([&page.global]) {
+                views.push(view);
+                places.push((i, count));
+                count += self.rows_of(view);
+            }
+            counts.push(count);
+        }
+        self.project_to(&views, &places, &counts)
+    }
+
+    /// Image rows of a view.
+    fn rows_of(&self, view: &View) -> usize {
+        let side = view.side as usize / self.stride;
+        side * side
+    }
+
+    /// The rows of `views`, put together: those of each view go to what `places` says of it, a place
+    /// of the result and the first row there. `counts` are the rows of each place.
+    fn project_to(
+        &mut self,
+        views: &[&View],
+        places: &[(usize, usize)],
+        counts: &[usize],
+    ) -> Result<Vec<Rows>, RunError> {
+        let mut out: Vec<Option<Rows>> = vec![None; counts.len()];
         let mut by_side: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (i, view) in views.iter().enumerate() {
             by_side.entry(view.side as usize).or_default().push(i);
         }
         for (side, all) in by_side {
-            let batch = (self.pixels / (side * side).max(1)).max(1);
-            for places in all.chunks(batch) {
-                let batch: Vec<&View> = places.iter().map(|&i| views[i]).collect();
-                let hidden = self.hidden;
+            let most = (self.pixels / (side * side).max(1)).max(1);
+            // Runs of like size: a small one takes the host as long as a large one.
+            let batch = all.len().div_ceil(all.len().div_ceil(most));
+            for chosen in all.chunks(batch) {
+                let batch: Vec<&View> = chosen.iter().map(|&i| views[i]).collect();
+                let (hidden, rows) = (self.hidden, self.rows_of(batch[0]));
                 self.run(side, &batch, &["projected"], &mut |found| {
                     let projected = found.first().ok_or_else(|| shape_fault("projected"))?;
-                    let &[count, rows, width] = projected.shape else {
-                        return Err(shape_fault("projected"));
-                    };
-                    let size = rows as usize * width as usize;
-                    if count as usize != places.len() || width as usize != hidden {
+                    let shape = [chosen.len(), rows, hidden].map(|d| d as i64);
+                    if projected.shape != shape {
                         return Err(shape_fault("projected"));
                     }
-                    for (k, &i) in places.iter().enumerate() {
-                        let mut rows = Rows::of(&projected.data, hidden)?;
-                        rows.extend(&projected.data, k * size..(k + 1) * size);
-                        out[i] = Some(rows);
+                    let size = rows * hidden;
+                    for (k, &i) in chosen.iter().enumerate() {
+                        let (place, at) = places[i];
+                        let rows = match &mut out[place] {
+                            Some(rows) => rows,
+                            none => {
+                                none.insert(Rows::zeros(&projected.data, hidden, counts[place])?)
+                            }
+                        };
+                        rows.put(at, &projected.data, k * size..(k + 1) * size);
                     }
                     Ok(())
                 })?;
@@ -215,22 +246,6 @@ impl Vision {
         out.into_iter()
             .collect::<Option<_>>()
             .ok_or_else(|| shape_fault("projected"))
-    }
-
-    /// The rows of each page: of its tiles in row order, then of its global view.
-    pub fn pages(&mut self, pages: &[&Views]) -> Result<Vec<Rows>, RunError> {
-        let views: Vec<_> = pages
-            .iter()
-            .flat_map(|page| page.tiles.iter().chain([&page.global]))
-            .collect();
-        let mut rows = self.project(&views)?.into_iter();
-        pages
-            .iter()
-            .map(|page| {
-                let own = rows.by_ref().take(page.tiles.len() + 1).collect();
-                Rows::join(own).ok_or_else(|| RunError("a page gave no image rows".into()))
-            })
-            .collect()
     }
 
     /// All stages of one view.
@@ -384,7 +399,7 @@ mod tests {
     use super::*;
     use crate::engine::deepseek::fixtures;
 
-    /// A row of each view: its first byte, and the first element of each table.
+    /// Rows of each view: its first byte and a tenth more a row, and the first element of each table.
     struct First(Arc<Mutex<Vec<Vec<i64>>>>);
 
     impl Graph for First {
@@ -401,11 +416,14 @@ mod tests {
             };
             self.0.lock().unwrap().push(views.shape.to_vec());
             let mut out = Vec::new();
+            let rows = (views.shape[1] / 64).pow(2);
             for view in bytes.chunks(bytes.len() / views.shape[0] as usize) {
-                out.push(f32::from(view[0]));
-                out.extend(inputs[1..].iter().map(|(_, table)| table.f32()[0]));
+                for row in 0..rows {
+                    out.push(f32::from(view[0]) + row as f32 / 10.0);
+                    out.extend(inputs[1..].iter().map(|(_, table)| table.f32()[0]));
+                }
             }
-            take(&[session::View::new(&[views.shape[0], 1, 4], &out)]);
+            take(&[session::View::new(&[views.shape[0], rows, 4], &out)]);
             Ok(())
         }
     }
@@ -465,11 +483,32 @@ mod tests {
         let rows = vision.project(&views.iter().collect::<Vec<_>>()).unwrap();
         let rows: Vec<_> = rows.iter().map(Rows::to_f32).collect();
         assert_eq!(rows[0], [1.0, 64.1, 64.2, 64.3]);
-        assert_eq!(rows[1], [2.0, 128.1, 128.2, 128.3]);
+        assert_eq!(
+            rows[1][..8],
+            [2.0, 128.1, 128.2, 128.3, 2.1, 128.1, 128.2, 128.3]
+        );
+        assert_eq!(rows[1].len(), 4 * 4);
         assert_eq!(rows[2][0], 3.0);
         assert_eq!(rows[3][0], 4.0);
         let shapes = [[2, 64, 64, 3], [1, 64, 64, 3], [1, 128, 128, 3]];
         assert_eq!(*ran.lock().unwrap(), shapes);
+
+        // Pages: their tiles, then the global view.
+        let page = |first: u8| Views {
+            tiles: vec![view(64, first), view(64, first + 1)],
+            grid: (2, 1),
+            global: view(128, first + 2),
+        };
+        ran.lock().unwrap().clear();
+        vision.pixels = 3 * 64 * 64;
+        let pages = vision.pages(&[&page(10), &page(20)]).unwrap();
+        let firsts = |rows: &Rows| -> Vec<f32> { rows.to_f32().chunks(4).map(|r| r[0]).collect() };
+        assert_eq!(firsts(&pages[0]), [10.0, 11.0, 12.0, 12.1, 12.2, 12.3]);
+        assert_eq!(firsts(&pages[1]), [20.0, 21.0, 22.0, 22.1, 22.2, 22.3]);
+        // Two runs of two tiles, not one of three and one of one.
+        let counts: Vec<_> = ran.lock().unwrap().iter().map(|shape| shape[0]).collect();
+        assert_eq!(counts, [2, 2, 1, 1]);
+        vision.pixels = 2 * 64 * 64;
 
         // Half of it still holds one view of 64; a quarter holds none that could be left out.
         assert!(vision.shrink() && !vision.shrink());
