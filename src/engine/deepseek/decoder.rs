@@ -146,14 +146,6 @@ impl Decoder {
         Ok(())
     }
 
-    /// Records all sizes that are not recorded yet: for measurements.
-    pub fn record_all(&mut self) -> Result<(), RunError> {
-        for place in self.records.missing() {
-            self.record_filling(place)?;
-        }
-        Ok(())
-    }
-
     /// Records a size with a step that has nothing but filling.
     fn record_filling(&mut self, place: usize) -> Result<(), RunError> {
         let size = self.records.get(place).size();

@@ -19,7 +19,7 @@ pub mod model;
 mod numbers;
 pub mod preprocess;
 pub mod reading;
-mod records;
+pub mod records;
 mod resample;
 pub mod schedule;
 mod seeing;
