@@ -194,7 +194,7 @@ impl Decoder {
 
     /// How many sizes of steps are recorded, and how many there are.
     pub fn records(&self) -> (usize, usize) {
-        (self.records.recorded(), self.records.len())
+        (self.records.recorded(), self.records.sizes())
     }
 
     /// Steps that were repeated from a record so far.
