@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::{DeviceName, Failure, ModeName};
 use crate::config::Device;
+use crate::engine::deepseek::records::PATIENCE;
 use crate::engine::deepseek::{DeepSeek, bench};
 use crate::engine::session::{LIBRARY, RunError};
 
@@ -81,19 +82,17 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     let mode = config.deepseek.mode;
     let failed = |e: RunError| Failure::machine(e);
     let model = reader.model();
-    let seconds = began.elapsed().as_secs_f64();
-    // Sizes are recorded when they are wanted: not within a measurement.
-    let began = Instant::now();
-    model.decoder.record_all().map_err(failed)?;
+    let (recorded, sizes) = model.decoder.records();
     println!(
-        "{}: {} on {}, cache of {} tokens, loaded in {seconds:.1} s, steps of {} sizes recorded after {:.1} s more",
+        "{}: {} on {}, cache of {} tokens, steps of {recorded} of {sizes} sizes recorded, loaded in {:.1} s",
         a.model,
         crate::pack::DEEPSEEK_OCR,
         model.device,
         model.cache_tokens(),
-        model.decoder.records().0,
         began.elapsed().as_secs_f64()
     );
+    // The first step of a measurement records its size, and the median passes it over.
+    model.decoder.set_patience(1);
     println!("\ndecoding, {context} tokens of context, {steps} steps, varied tokens");
     println!("  sequences   ms a step    tokens/s   prefill tokens/s   experts used");
     for &sequences in sequences {
@@ -132,6 +131,7 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
             mode.name()
         );
     }
+    model.decoder.set_patience(PATIENCE);
     if pages > 0 {
         let seconds = bench::pages(&mut reader, pages, a.tokens as usize).map_err(failed)?;
         println!(

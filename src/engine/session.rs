@@ -5,6 +5,7 @@
 
 mod arena;
 mod cuda;
+mod device;
 mod locked;
 mod operators;
 mod replay;
@@ -21,9 +22,10 @@ use ort::session::builder::GraphOptimizationLevel;
 
 use self::cuda::Cuda;
 pub use self::cuda::Memory;
+pub use self::device::OnDevice;
 pub use self::run::{Assigned, OrtGraph};
 pub use self::tensor::{Data, ElementType, Graph, Resident, RunError, View};
-pub use self::upload::{Part, Upload, Uploads};
+pub use self::upload::{Part, PartType, Upload, Uploads};
 
 use super::EngineError;
 use crate::config::Device;

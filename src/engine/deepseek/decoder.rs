@@ -12,9 +12,9 @@ use half::bf16;
 use super::fixed::Fixed;
 use super::numbers::{METADATA, Numbers};
 use super::records::Records;
+use super::rows::{Elements, Rows};
 use super::schedule::{Key, Step};
-use super::vision::{Elements, Rows};
-use crate::engine::session::{ElementType, Graph, Resident, RunError, View};
+use crate::engine::session::{ElementType, Graph, OnDevice, PartType, Resident, RunError, View};
 use crate::pack::Geometry;
 
 /// How a step was run.
@@ -146,14 +146,6 @@ impl Decoder {
         Ok(())
     }
 
-    /// Records all sizes that are not recorded yet: for measurements.
-    pub fn record_all(&mut self) -> Result<(), RunError> {
-        for place in self.records.missing() {
-            self.record_filling(place)?;
-        }
-        Ok(())
-    }
-
     /// Records a size with a step that has nothing but filling.
     fn record_filling(&mut self, place: usize) -> Result<(), RunError> {
         let size = self.records.get(place).size();
@@ -164,14 +156,16 @@ impl Decoder {
 
     fn prepare(&mut self, fixed: &Fixed) -> Result<(), RunError> {
         let size = fixed.size();
+        let shape = [1, self.hidden as i64];
+        let (zeros, rounded) = (vec![0.0; self.hidden], vec![bf16::ZERO; self.hidden]);
         let blank = match self.element {
-            ElementType::F32 => Elements::F32(vec![0.0; self.hidden]),
-            ElementType::Bf16 => Elements::Bf16(vec![bf16::ZERO; self.hidden]),
+            ElementType::F32 => View::new(&shape, &zeros),
+            ElementType::Bf16 => View::new(&shape, &rounded),
         };
         let numbers = Numbers {
             input_ids: &fixed.inputs.input_ids,
             image_rows: &vec![-1; size],
-            images: &blank,
+            images: blank,
             cumulative_lengths: &Vec::from_iter(0..=size as i32),
             past_lengths: &fixed.inputs.past_lengths,
             block_table: &fixed.inputs.block_table,
@@ -182,8 +176,8 @@ impl Decoder {
             ban_values: &fixed.inputs.ban_values,
         };
         let tokens = vec![0i64; size];
-        let (graph, hidden) = (&mut self.graph, self.hidden);
-        numbers.with(hidden, |inputs| {
+        let graph = &mut self.graph;
+        numbers.with(|inputs| {
             let rows = [size as i64];
             let outputs = [("tokens", View::new(&rows, &tokens))];
             graph.record(size, inputs, &[METADATA], &outputs)
@@ -202,7 +196,7 @@ impl Decoder {
 
     /// How many sizes of steps are recorded, and how many there are.
     pub fn records(&self) -> (usize, usize) {
-        (self.records.recorded(), self.records.len())
+        (self.records.recorded(), self.records.sizes())
     }
 
     /// Steps that were repeated from a record so far.
@@ -313,11 +307,21 @@ impl Decoder {
         outputs: &[&str],
         take: &mut dyn FnMut(&[View<'_>]),
     ) -> Result<(), RunError> {
-        self.gather(step, rows)?;
+        let there = self.joined(step, rows)?;
+        if there.is_none() {
+            self.gather(step, rows)?;
+        }
+        let shape = [step.embeds.len().max(1) as i64, self.hidden as i64];
+        let images = match (&there, &self.embeds) {
+            (Some(tensor), _) => View::on_device(tensor),
+            (None, Elements::F32(e)) => View::new(&shape, e),
+            (None, Elements::Bf16(e)) => View::new(&shape, e),
+            (None, Elements::Device(_)) => return Err(missing(0..0)),
+        };
         let numbers = Numbers {
             input_ids: &step.input_ids,
             image_rows: &step.image_rows,
-            images: &self.embeds,
+            images,
             cumulative_lengths: &step.cumulative_lengths,
             past_lengths: &step.past_lengths,
             block_table: &step.block_table,
@@ -328,7 +332,32 @@ impl Decoder {
             ban_values: &step.ban_values,
         };
         let graph = &mut self.graph;
-        numbers.with(self.hidden, |inputs| graph.run(inputs, outputs, take))
+        numbers.with(|inputs| graph.run(inputs, outputs, take))
+    }
+
+    /// The rows that the step names, one after the other, where they are on the device.
+    fn joined<'r>(
+        &self,
+        step: &Step,
+        rows: &dyn Fn(Key) -> Option<&'r Rows>,
+    ) -> Result<Option<OnDevice>, RunError> {
+        let mut parts = Vec::new();
+        for ((key, row), count) in stretches(step) {
+            let Some(own) = rows(key) else {
+                return Ok(None);
+            };
+            if !matches!(own.elements, Elements::Device(_)) {
+                return Ok(None);
+            }
+            if !own.parts(row..row + count, &mut parts) {
+                return Err(missing(row..row + count));
+            }
+        }
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        let shape = [step.embeds.len() as i64, self.hidden as i64];
+        self.graph.joined(PartType::Bf16, &shape, &parts)
     }
 
     /// Puts the rows that the step names one after the other; a row of zeros where it names none.
@@ -341,13 +370,9 @@ impl Decoder {
         match &mut self.embeds {
             Elements::F32(to) => to.clear(),
             Elements::Bf16(to) => to.clear(),
+            Elements::Device(_) => {}
         }
-        // Rows that stand side by side are copied together: a tile has 10 of them at a time.
-        let runs = step
-            .embeds
-            .chunk_by(|a, b| (a.0, a.1 + 1) == *b)
-            .filter_map(|run| Some((*run.first()?, run.len())));
-        for ((key, row), count) in runs {
+        for ((key, row), count) in stretches(step) {
             let place = row * hidden..(row + count) * hidden;
             let copied = match (&mut self.embeds, rows(key).map(|r| &r.elements)) {
                 (Elements::F32(to), Some(Elements::F32(from))) => {
@@ -359,20 +384,32 @@ impl Decoder {
                 _ => None,
             };
             if copied.is_none() {
-                return Err(RunError(format!(
-                    "of the image rows {row} to {} of a page some are missing",
-                    row + count - 1
-                )));
+                return Err(missing(row..row + count));
             }
         }
         if step.embeds.is_empty() {
             match &mut self.embeds {
                 Elements::F32(to) => to.resize(hidden, 0.0),
                 Elements::Bf16(to) => to.resize(hidden, bf16::ZERO),
+                Elements::Device(_) => {}
             }
         }
         Ok(())
     }
+}
+
+/// The image rows that a step names, those that stand side by side together: a tile has 10 of them at a
+/// time. Sequence and first row of each stretch, and how many.
+fn stretches(step: &Step) -> impl Iterator<Item = ((Key, usize), usize)> {
+    let runs = step.embeds.chunk_by(|a, b| (a.0, a.1 + 1) == *b);
+    runs.filter_map(|run| Some((*run.first()?, run.len())))
+}
+
+fn missing(rows: std::ops::Range<usize>) -> RunError {
+    RunError(format!(
+        "of the image rows {} to {} of a page some are missing",
+        rows.start, rows.end
+    ))
 }
 
 fn check(chosen: &Chosen, step: &Step) -> Result<(), RunError> {

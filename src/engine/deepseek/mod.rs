@@ -19,8 +19,9 @@ pub mod model;
 mod numbers;
 pub mod preprocess;
 pub mod reading;
-mod records;
+pub mod records;
 mod resample;
+pub mod rows;
 pub mod schedule;
 mod seeing;
 mod sight;
@@ -46,12 +47,12 @@ use self::decoder::Way;
 use self::fallback::Fallback;
 use self::guard::Rule;
 use self::model::Model;
+use self::rows::Rows;
 use self::schedule::{Key, Request, Schedule, Settings};
 use self::sight::Look;
 use self::stages::{Stage, StageTimes};
 use self::threads::{Prepared, Preparers};
 use self::understanding::Understanding;
-use self::vision::Rows;
 use super::paddle::orientation::Orientation;
 use super::session::{Place, RunError};
 use super::{EngineError, Identity, ReadError, ReadTask, Reader};
@@ -64,8 +65,8 @@ use crate::page::{ImageWish, Reading, Rotation, Tried};
 const DPI: f32 = 144.0;
 /// Largest page image: an A2 page at 144 pixels per inch. No mode looks at more than 4 million.
 const MAX_PIXELS: u64 = 8_000_000;
-/// Pages that the vision model sees together, where enough wait: launching its kernels takes the
-/// host some 11 ms a run, which is longer than a page of few views takes the device.
+/// Pages that the vision model sees together on CUDA, where enough wait: launching its kernels takes
+/// the host some 11 ms a run, which is longer than a page of few views takes the device.
 const TOGETHER: usize = 4;
 /// Pages that are made ready beside those that are decoded, so that some are there when a place
 /// becomes free: as many that the model has seen, and as many that it will see next.

@@ -1,6 +1,5 @@
 //! The numbers that a step gives the decoder's graph, under the names of the graph's inputs.
 
-use super::vision::Elements;
 use crate::engine::session::View;
 
 /// The input in the CPU's memory, on every device.
@@ -10,7 +9,7 @@ pub const METADATA: &str = "attention_metadata";
 pub struct Numbers<'a> {
     pub input_ids: &'a [i64],
     pub image_rows: &'a [i64],
-    pub images: &'a Elements,
+    pub images: View<'a>,
     pub cumulative_lengths: &'a [i32],
     pub past_lengths: &'a [i32],
     pub block_table: &'a [i32],
@@ -22,18 +21,13 @@ pub struct Numbers<'a> {
 }
 
 impl Numbers<'_> {
-    /// Hands them on under the names of the graph's inputs; `hidden` is the width of an image row.
-    pub fn with<T>(&self, hidden: usize, then: impl FnOnce(&[(&str, View<'_>)]) -> T) -> T {
+    /// Hands them on under the names of the graph's inputs.
+    pub fn with<T>(&self, then: impl FnOnce(&[(&str, View<'_>)]) -> T) -> T {
         let length = |n: usize| [n as i64];
         let (tokens, sequences) = (
             length(self.input_ids.len()),
             length(self.past_lengths.len()),
         );
-        let rows = match self.images {
-            Elements::F32(e) => e.len() / hidden.max(1),
-            Elements::Bf16(e) => e.len() / hidden.max(1),
-        };
-        let images = [rows as i64, hidden as i64];
         let cumulative = length(self.cumulative_lengths.len());
         let width = self.block_table.len() / self.past_lengths.len().max(1);
         let table = [sequences[0], width as i64];
@@ -43,13 +37,7 @@ impl Numbers<'_> {
         then(&[
             ("input_ids", View::new(&tokens, self.input_ids)),
             ("image_rows", View::new(&tokens, self.image_rows)),
-            (
-                "image_embeds",
-                match self.images {
-                    Elements::F32(e) => View::new(&images, e),
-                    Elements::Bf16(e) => View::new(&images, e),
-                },
-            ),
+            ("image_embeds", self.images),
             (
                 "cumulative_lengths",
                 View::new(&cumulative, self.cumulative_lengths),

@@ -54,7 +54,7 @@ impl Records {
     }
 
     /// Sizes that are there, recorded or not.
-    pub fn len(&self) -> usize {
+    pub fn sizes(&self) -> usize {
         self.steps.len()
     }
 
@@ -144,6 +144,6 @@ mod tests {
         assert_eq!(records.holding(&two), Some(2));
         let (_, nine) = steps(9);
         assert_eq!((records.due(&nine), records.holding(&nine)), (None, None));
-        assert_eq!(records.len(), 4);
+        assert_eq!(records.sizes(), 4);
     }
 }

@@ -1,10 +1,11 @@
 //! From page images that are ready to sequences that have entered: the vision model's part.
 
 use super::preprocess::Views;
+use super::rows::Rows;
 use super::schedule::{Key, Request};
 use super::sight::Sight;
 use super::stages::Stage;
-use super::vision::{Rows, Seen};
+use super::vision::Seen;
 use super::{AHEAD, DeepSeek, TOGETHER, bench};
 use crate::engine::session::{Place, RunError, Upload};
 use crate::page::{Reading, Rotation};
@@ -57,7 +58,7 @@ impl DeepSeek {
             self.prepared.push_back(ready);
         }
         let together = match self.model.place {
-            // There they would only wait for one another.
+            // Here a page takes seconds: none waits for another.
             Place::Cpu => 1,
             Place::Cuda => TOGETHER,
         };

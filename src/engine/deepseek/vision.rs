@@ -6,84 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use half::bf16;
 use safetensors::{Dtype, SafeTensors};
 
 use super::preprocess::{View, Views};
+use super::rows::{Elements, Rows, Stretch};
 use crate::engine::EngineError;
-use crate::engine::session::{self, Data, Graph, Part, RunError, Upload};
+use crate::engine::session::{self, Data, Graph, OnDevice, Part, PartType, RunError, Upload};
 use crate::pack::Geometry;
 
 /// The graph's inputs that a view's size decides, and the names of their tables.
 const TABLES: [&str; 3] = ["sam_positions", "sam_relative", "clip_positions"];
-
-/// Projected rows of a page or of a view: what takes the place of image tokens.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rows {
-    /// Elements of a row.
-    pub width: usize,
-    pub elements: Elements,
-}
-
-/// In the type in which the decoder computes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Elements {
-    F32(Vec<f32>),
-    Bf16(Vec<bf16>),
-}
-
-impl Rows {
-    /// No rows yet, of the type of `like`.
-    fn of(like: &Data<'_>, width: usize) -> Result<Self, RunError> {
-        let elements = match like {
-            Data::F32(_) => Elements::F32(Vec::new()),
-            Data::Bf16(_) => Elements::Bf16(Vec::new()),
-            _ => return Err(RunError("image rows of an unexpected type".into())),
-        };
-        Ok(Self { width, elements })
-    }
-
-    fn extend(&mut self, data: &Data<'_>, elements: std::ops::Range<usize>) {
-        match (&mut self.elements, data) {
-            (Elements::F32(to), Data::F32(from)) => to.extend_from_slice(&from[elements]),
-            (Elements::Bf16(to), Data::Bf16(from)) => to.extend_from_slice(&from[elements]),
-            _ => {}
-        }
-    }
-
-    pub fn len(&self) -> usize {
-        match &self.elements {
-            Elements::F32(e) => e.len() / self.width.max(1),
-            Elements::Bf16(e) => e.len() / self.width.max(1),
-        }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub fn to_f32(&self) -> Vec<f32> {
-        match &self.elements {
-            Elements::F32(e) => e.clone(),
-            Elements::Bf16(e) => e.iter().map(|v| v.to_f32()).collect(),
-        }
-    }
-
-    /// The rows of all parts, one after the other.
-    pub fn join(parts: Vec<Rows>) -> Option<Rows> {
-        let mut parts = parts.into_iter();
-        let mut all = parts.next()?;
-        for part in parts {
-            match (&mut all.elements, part.elements) {
-                (Elements::F32(to), Elements::F32(from)) => to.extend(from),
-                (Elements::Bf16(to), Elements::Bf16(from)) => to.extend(from),
-                _ => return None,
-            }
-        }
-        Some(all)
-    }
-}
 
 /// A table with its shape, row-major.
 struct Table {
@@ -111,6 +45,8 @@ pub struct Vision {
     held: BTreeMap<usize, bool>,
     /// Width of a projected row.
     hidden: usize,
+    /// Pixels of a view's side for each of its rows of image tokens.
+    stride: usize,
     /// Pixels of the views of one run at most; one view always goes.
     pixels: usize,
 }
@@ -162,7 +98,7 @@ impl<'v> Seen<'v> {
             match self.upload {
                 None => piece,
                 Some(upload) => Piece {
-                    pixels: Part::Device(upload, range),
+                    pixels: Part::Upload(upload, range),
                     ..piece
                 },
             }
@@ -183,6 +119,7 @@ impl Vision {
             tables: tables(positions, geometry)?,
             held: BTreeMap::new(),
             hidden: geometry.hidden,
+            stride: geometry.view_stride.max(1),
             pixels,
         })
     }
@@ -202,57 +139,101 @@ impl Vision {
 
     /// The rows of each view, in the order of `views`; views of one size run together.
     pub fn project(&mut self, views: &[&View]) -> Result<Vec<Rows>, RunError> {
-        self.run_all(views.iter().map(|view| Piece::of(view)).collect())
+        let pieces: Vec<_> = views.iter().map(|view| Piece::of(view)).collect();
+        let places: Vec<_> = (0..views.len()).map(|i| (i, 0)).collect();
+        let counts: Vec<_> = pieces.iter().map(|piece| self.rows_of(piece)).collect();
+        self.project_to(&pieces, &places, &counts)
     }
 
-    fn run_all(&mut self, pieces: Vec<Piece<'_>>) -> Result<Vec<Rows>, RunError> {
-        let mut out: Vec<Option<Rows>> = vec![None; pieces.len()];
+    /// The rows of each page: of its tiles in row order, then of its global view.
+    pub fn pages(&mut self, pages: &[Seen<'_>]) -> Result<Vec<Rows>, RunError> {
+        let (mut pieces, mut places, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, page) in pages.iter().enumerate() {
+            let mut count = 0;
+            for piece in page.pieces() {
+                places.push((i, count));
+                count += self.rows_of(&piece);
+                pieces.push(piece);
+            }
+            counts.push(count);
+        }
+        self.project_to(&pieces, &places, &counts)
+    }
+
+    /// Image rows of a view.
+    fn rows_of(&self, piece: &Piece<'_>) -> usize {
+        let side = piece.side / self.stride;
+        side * side
+    }
+
+    /// The rows of `pieces`, put together: those of each go to what `places` says of it, a place of the
+    /// result and the first row there. `counts` are the rows of each place.
+    fn project_to(
+        &mut self,
+        pieces: &[Piece<'_>],
+        places: &[(usize, usize)],
+        counts: &[usize],
+    ) -> Result<Vec<Rows>, RunError> {
+        let mut out: Vec<Option<Rows>> = vec![None; counts.len()];
+        // By place: the rows on the device, and where each stretch of them begins.
+        let mut there: Vec<Vec<(usize, Stretch)>> = vec![Vec::new(); counts.len()];
         let mut by_side: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (i, piece) in pieces.iter().enumerate() {
             by_side.entry(piece.side).or_default().push(i);
         }
         for (side, all) in by_side {
             let most = (self.pixels / (side * side).max(1)).max(1);
-            // As many runs as must be, of like size.
+            // Runs of like size: a small one takes the host as long as a large one.
             let batch = all.len().div_ceil(all.len().div_ceil(most));
-            for places in all.chunks(batch) {
-                let batch: Vec<Part<'_>> =
-                    places.iter().map(|&i| pieces[i].pixels.clone()).collect();
-                let hidden = self.hidden;
-                self.run(side, &batch, &["projected"], &mut |found| {
-                    let projected = found.first().ok_or_else(|| shape_fault("projected"))?;
-                    let &[count, rows, width] = projected.shape else {
-                        return Err(shape_fault("projected"));
-                    };
-                    let size = rows as usize * width as usize;
-                    if count as usize != places.len() || width as usize != hidden {
+            for chosen in all.chunks(batch) {
+                let batch: Vec<_> = chosen.iter().map(|&i| pieces[i].pixels.clone()).collect();
+                let (hidden, rows) = (self.hidden, self.rows_of(&pieces[chosen[0]]));
+                let shape = [chosen.len(), rows, hidden].map(|d| d as i64);
+                if let Some(tensor) = self.run_kept(side, &batch)? {
+                    if tensor.shape() != shape {
                         return Err(shape_fault("projected"));
                     }
-                    for (k, &i) in places.iter().enumerate() {
-                        let mut rows = Rows::of(&projected.data, hidden)?;
-                        rows.extend(&projected.data, k * size..(k + 1) * size);
-                        out[i] = Some(rows);
+                    let tensor = Arc::new(tensor);
+                    for (k, &i) in chosen.iter().enumerate() {
+                        let (place, at) = places[i];
+                        let (tensor, rows) = (Arc::clone(&tensor), k * rows..(k + 1) * rows);
+                        there[place].push((at, Stretch { tensor, rows }));
+                    }
+                    continue;
+                }
+                self.run(side, &batch, &["projected"], &mut |found| {
+                    let projected = found.first().ok_or_else(|| shape_fault("projected"))?;
+                    if projected.shape != shape {
+                        return Err(shape_fault("projected"));
+                    }
+                    let size = rows * hidden;
+                    for (k, &i) in chosen.iter().enumerate() {
+                        let (place, at) = places[i];
+                        let rows = match &mut out[place] {
+                            Some(rows) => rows,
+                            none => {
+                                none.insert(Rows::zeros(&projected.data, hidden, counts[place])?)
+                            }
+                        };
+                        rows.put(at, &projected.data, k * size..(k + 1) * size);
                     }
                     Ok(())
                 })?;
             }
         }
+        for (rows, mut stretches) in out.iter_mut().zip(there) {
+            if !stretches.is_empty() {
+                stretches.sort_by_key(|(at, _)| *at);
+                let stretches = stretches.into_iter().map(|(_, stretch)| stretch);
+                *rows = Some(Rows {
+                    width: self.hidden,
+                    elements: Elements::Device(stretches.collect()),
+                });
+            }
+        }
         out.into_iter()
             .collect::<Option<_>>()
             .ok_or_else(|| shape_fault("projected"))
-    }
-
-    /// The rows of each page: of its tiles in row order, then of its global view.
-    pub fn pages(&mut self, pages: &[Seen<'_>]) -> Result<Vec<Rows>, RunError> {
-        let pieces = pages.iter().flat_map(|page| page.pieces()).collect();
-        let mut rows = self.run_all(pieces)?.into_iter();
-        pages
-            .iter()
-            .map(|page| {
-                let own = rows.by_ref().take(page.views.tiles.len() + 1).collect();
-                Rows::join(own).ok_or_else(|| RunError("a page gave no image rows".into()))
-            })
-            .collect()
     }
 
     /// All stages of one view.
@@ -283,6 +264,35 @@ impl Vision {
         outputs: &[&str],
         take: &mut dyn FnMut(&[session::View<'_>]) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
+        let mut taken = Ok(());
+        let mut take = |found: &[session::View<'_>]| taken = take(found);
+        self.with_inputs(side, views, |graph, set, inputs| match set {
+            Some(set) => graph.run_with(set, inputs, outputs, &mut take),
+            None => graph.run(inputs, outputs, &mut take),
+        })?;
+        taken
+    }
+
+    /// The projected rows of all views, `[views, rows, hidden]`, where they were made; `None` where
+    /// that is the host.
+    fn run_kept(&mut self, side: usize, views: &[Part<'_>]) -> Result<Option<OnDevice>, RunError> {
+        self.with_inputs(side, views, |graph, set, inputs| {
+            graph.run_kept(set, inputs, "projected")
+        })
+    }
+
+    /// Calls `then` with the graph's inputs for views of one size: the set that it holds, and those
+    /// that are to be given.
+    fn with_inputs<T>(
+        &mut self,
+        side: usize,
+        views: &[Part<'_>],
+        then: impl FnOnce(
+            &mut dyn Graph,
+            Option<usize>,
+            &[(&str, session::View<'_>)],
+        ) -> Result<T, RunError>,
+    ) -> Result<T, RunError> {
         let tables = self.tables.get(&side).ok_or_else(|| {
             RunError(format!(
                 "the model pack has no position tables for views of {side} pixels"
@@ -293,7 +303,6 @@ impl Vision {
                 "a view is not {side} pixels wide and high"
             )));
         }
-        let shape = [views.len() as i64, side as i64, side as i64, 3];
         let tables: Vec<_> = TABLES
             .iter()
             .zip(tables)
@@ -307,16 +316,22 @@ impl Vision {
                 held
             }
         };
-        let mut taken = Ok(());
-        let mut take = |found: &[session::View<'_>]| taken = take(found);
-        let (set, inputs) = match held {
-            true => (Some(side), &[][..]),
-            false => (None, &tables[..]),
+        let shape = [views.len() as i64, side as i64, side as i64, 3];
+        let joined = self.graph.joined(PartType::U8, &shape, views)?;
+        let host;
+        let pixels = match &joined {
+            Some(tensor) => session::View::on_device(tensor),
+            None => {
+                let parts: Vec<&[u8]> = views.iter().map(Part::host).collect::<Result<_, _>>()?;
+                host = parts.concat();
+                session::View::new(&shape, &host)
+            }
         };
-        let views = ("views", &shape[..], views);
-        self.graph
-            .run_parts(set, views, inputs, outputs, &mut take)?;
-        taken
+        let mut inputs = vec![("views", pixels)];
+        if !held {
+            inputs.extend(tables);
+        }
+        then(&mut *self.graph, held.then_some(side), &inputs)
     }
 }
 
@@ -393,7 +408,7 @@ mod tests {
     use super::*;
     use crate::engine::deepseek::fixtures;
 
-    /// A row of each view: its first byte, and the first element of each table.
+    /// Rows of each view: its first byte and a tenth more a row, and the first element of each table.
     struct First(Arc<Mutex<Vec<Vec<i64>>>>);
 
     impl Graph for First {
@@ -410,11 +425,14 @@ mod tests {
             };
             self.0.lock().unwrap().push(views.shape.to_vec());
             let mut out = Vec::new();
+            let rows = (views.shape[1] / 64).pow(2);
             for view in bytes.chunks(bytes.len() / views.shape[0] as usize) {
-                out.push(f32::from(view[0]));
-                out.extend(inputs[1..].iter().map(|(_, table)| table.f32()[0]));
+                for row in 0..rows {
+                    out.push(f32::from(view[0]) + row as f32 / 10.0);
+                    out.extend(inputs[1..].iter().map(|(_, table)| table.f32()[0]));
+                }
             }
-            take(&[session::View::new(&[views.shape[0], 1, 4], &out)]);
+            take(&[session::View::new(&[views.shape[0], rows, 4], &out)]);
             Ok(())
         }
     }
@@ -472,13 +490,37 @@ mod tests {
         };
         let views = [view(64, 1), view(128, 2), view(64, 3), view(64, 4)];
         let rows = vision.project(&views.iter().collect::<Vec<_>>()).unwrap();
-        let rows: Vec<_> = rows.iter().map(Rows::to_f32).collect();
+        let rows: Vec<_> = rows.iter().map(|r| r.to_f32().unwrap()).collect();
         assert_eq!(rows[0], [1.0, 64.1, 64.2, 64.3]);
-        assert_eq!(rows[1], [2.0, 128.1, 128.2, 128.3]);
+        assert_eq!(
+            rows[1][..8],
+            [2.0, 128.1, 128.2, 128.3, 2.1, 128.1, 128.2, 128.3]
+        );
+        assert_eq!(rows[1].len(), 4 * 4);
         assert_eq!(rows[2][0], 3.0);
         assert_eq!(rows[3][0], 4.0);
         let shapes = [[2, 64, 64, 3], [1, 64, 64, 3], [1, 128, 128, 3]];
         assert_eq!(*ran.lock().unwrap(), shapes);
+
+        // Pages: their tiles, then the global view.
+        let page = |first: u8| Views {
+            tiles: vec![view(64, first), view(64, first + 1)],
+            grid: (2, 1),
+            global: view(128, first + 2),
+        };
+        ran.lock().unwrap().clear();
+        vision.pixels = 3 * 64 * 64;
+        let pages = vision
+            .pages(&[(&page(10)).into(), (&page(20)).into()])
+            .unwrap();
+        let firsts =
+            |rows: &Rows| -> Vec<f32> { rows.to_f32().unwrap().chunks(4).map(|r| r[0]).collect() };
+        assert_eq!(firsts(&pages[0]), [10.0, 11.0, 12.0, 12.1, 12.2, 12.3]);
+        assert_eq!(firsts(&pages[1]), [20.0, 21.0, 22.0, 22.1, 22.2, 22.3]);
+        // Two runs of two tiles, not one of three and one of one.
+        let counts: Vec<_> = ran.lock().unwrap().iter().map(|shape| shape[0]).collect();
+        assert_eq!(counts, [2, 2, 1, 1]);
+        vision.pixels = 2 * 64 * 64;
 
         // Half of it still holds one view of 64; a quarter holds none that could be left out.
         assert!(vision.shrink() && !vision.shrink());

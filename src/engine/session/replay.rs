@@ -194,6 +194,10 @@ impl Fixed {
             Data::I64(_) => TensorElementType::Int64,
             Data::I32(_) => TensorElementType::Int32,
             Data::U8(_) => TensorElementType::Uint8,
+            Data::Device(_) => {
+                let why = format!("\"{name}\" is on the device already");
+                return Err(ort::Error::new(why));
+            }
         };
         Ok(Self {
             name: name.into(),

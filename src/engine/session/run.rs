@@ -17,8 +17,9 @@ use ort::value::{DynTensor, DynValue, Tensor, TensorElementType, TensorRef};
 
 use super::cuda::Cuda;
 use super::replay::{Fixed, Plan, Recorded, ordinary};
-use super::tensor::run_joined;
-use super::{Data, ElementType, Graph, Part, Resident, RunError, Uploads, View};
+use super::{
+    Data, ElementType, Graph, OnDevice, Part, PartType, Resident, RunError, Uploads, View,
+};
 
 /// Bytes of inputs above which a run on the CPU gives its memory back. The runtime keeps what its
 /// largest run took: for the text detection 200 bytes a pixel. Pages of usual size (26 MB at 144
@@ -128,11 +129,43 @@ impl OrtGraph {
         Ok(nodes)
     }
 
-    /// Runs on `inputs`, those held as `set`, and one that is on the device already.
+    /// Runs on `inputs` and those held as `set`, and leaves `output` where it was made.
+    fn run_to_device(
+        &mut self,
+        set: Option<usize>,
+        inputs: &[(&str, View<'_>)],
+        output: &str,
+    ) -> ort::Result<DynTensor> {
+        let mut binding = self.session.create_binding()?;
+        let held = set.and_then(|set| self.held.get(&set));
+        for fixed in held.into_iter().flatten() {
+            binding.bind_input(&*fixed.name, &fixed.tensor)?;
+        }
+        for (name, view) in inputs {
+            bind_lent(&mut binding, name, view)?;
+        }
+        let device = MemoryInfo::new(
+            AllocationDevice::CUDA,
+            0,
+            AllocatorType::Device,
+            MemoryType::Default,
+        )?;
+        binding.bind_output_to_device(output, &device)?;
+        let mut options = RunOptions::new()?;
+        if self.graphs {
+            ordinary(&mut options)?;
+        }
+        let mut outputs = self.session.run_binding_with_options(&binding, &options)?;
+        let made = outputs.remove(output);
+        let made =
+            made.ok_or_else(|| ort::Error::new(format!("there is no output \"{output}\"")))?;
+        made.downcast()
+    }
+
+    /// Runs on `inputs` and those held as `set`.
     fn run_lent(
         &mut self,
         set: Option<usize>,
-        there: Option<(&str, &DynTensor)>,
         inputs: &[(&str, View<'_>)],
         names: &[&str],
         take: &mut dyn FnMut(&[View<'_>]),
@@ -141,9 +174,6 @@ impl OrtGraph {
         let mut values: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
         for fixed in held.into_iter().flatten() {
             values.push((&fixed.name, (&fixed.tensor).into()));
-        }
-        if let Some((name, tensor)) = there {
-            values.push((name, tensor.into()));
         }
         for (name, view) in inputs {
             values.push((name, lent(view)?));
@@ -185,7 +215,7 @@ impl Graph for OrtGraph {
             outputs
         };
         let ran = match &mut self.bound {
-            None => self.run_lent(None, None, inputs, names, take),
+            None => self.run_lent(None, inputs, names, take),
             Some(bound) => bound.run(&mut self.session, self.graphs, inputs, names, take),
         };
         self.outputs = loaded;
@@ -200,20 +230,41 @@ impl Graph for OrtGraph {
         Uploads::new(cuda, &allocator, count, bytes).map(Some)
     }
 
-    fn run_parts(
+    fn joined(
+        &self,
+        element: PartType,
+        shape: &[i64],
+        parts: &[Part<'_>],
+    ) -> Result<Option<OnDevice>, RunError> {
+        match &self.cuda {
+            None => Ok(None),
+            Some(cuda) => joined(&self.session, cuda, element, shape, parts).map(Some),
+        }
+    }
+
+    fn run_kept(
         &mut self,
         set: Option<usize>,
-        (name, shape, parts): (&str, &[i64], &[Part<'_>]),
         inputs: &[(&str, View<'_>)],
-        outputs: &[&str],
-        take: &mut dyn FnMut(&[View<'_>]),
-    ) -> Result<(), RunError> {
-        let Some(cuda) = self.cuda.as_deref() else {
-            return run_joined(self, set, (name, shape, parts), inputs, outputs, take);
+        output: &str,
+    ) -> Result<Option<OnDevice>, RunError> {
+        let Some(cuda) = self.cuda.clone() else {
+            return Ok(None);
         };
-        let joined = joined(&self.session, cuda, shape, parts)?;
-        self.run_lent(set, Some((name, &joined)), inputs, outputs, take)
-            .map_err(|e| RunError(e.to_string()))
+        let kept = self.run_to_device(set, inputs, output);
+        let tensor = kept.map_err(|e| RunError(e.to_string()))?;
+        let element = match tensor.data_type() {
+            TensorElementType::Float32 => size_of::<f32>(),
+            TensorElementType::Bfloat16 => size_of::<bf16>(),
+            _ => {
+                return Err(RunError(format!(
+                    "\"{output}\" is of a type that is not kept"
+                )));
+            }
+        };
+        let elements: i64 = tensor.shape().iter().product();
+        let bytes = elements as usize * element;
+        Ok(Some(OnDevice::new(tensor, bytes, &cuda)))
     }
 
     fn hold(&mut self, set: usize, inputs: &[(&str, View<'_>)]) -> Result<bool, RunError> {
@@ -237,7 +288,7 @@ impl Graph for OrtGraph {
         outputs: &[&str],
         take: &mut dyn FnMut(&[View<'_>]),
     ) -> Result<(), RunError> {
-        self.run_lent(Some(set), None, inputs, outputs, take)
+        self.run_lent(Some(set), inputs, outputs, take)
             .map_err(|e| RunError(e.to_string()))
     }
 
@@ -295,21 +346,26 @@ impl Graph for OrtGraph {
     }
 }
 
-/// `parts` one after the other as a tensor of bytes on the device.
+/// `parts` one after the other on the device.
 fn joined(
     session: &Session,
-    cuda: &Cuda,
+    cuda: &Arc<Cuda>,
+    element: PartType,
     shape: &[i64],
     parts: &[Part<'_>],
-) -> Result<DynTensor, RunError> {
+) -> Result<OnDevice, RunError> {
+    let (element, size) = match element {
+        PartType::U8 => (TensorElementType::Uint8, size_of::<u8>()),
+        PartType::Bf16 => (TensorElementType::Bfloat16, size_of::<bf16>()),
+    };
     let bytes: usize = parts.iter().map(Part::len).sum();
-    if shape.iter().product::<i64>() != bytes as i64 {
+    if shape.iter().product::<i64>() as usize * size != bytes {
         return Err(RunError(format!(
             "{bytes} bytes are not of the shape {shape:?}"
         )));
     }
     let allocator = allocator(session, Some(cuda))?;
-    let tensor = DynTensor::new(&allocator, TensorElementType::Uint8, shape.to_vec());
+    let tensor = DynTensor::new(&allocator, element, shape.to_vec());
     let mut tensor = tensor.map_err(|e| RunError(e.to_string()))?;
     let mut to = tensor.data_ptr_mut().cast::<u8>();
     for part in parts {
@@ -319,7 +375,7 @@ fn joined(
         to = to.wrapping_add(part.len());
     }
     cuda.settle().map_err(RunError)?;
-    Ok(tensor)
+    Ok(OnDevice::new(tensor, bytes, cuda))
 }
 
 /// Of memory where the session's tensors are.
@@ -383,7 +439,8 @@ impl Bound {
         take: &mut dyn FnMut(&[View<'_>]),
     ) -> ort::Result<()> {
         for (name, view) in inputs {
-            if self.lends && view.bytes() >= LENT {
+            let there = matches!(view.data, Data::Device(_));
+            if there || self.lends && view.bytes() >= LENT {
                 bind_lent(&mut self.binding, name, view)?;
             } else {
                 self.binding.bind_input(*name, &owned(view)?)?;
@@ -433,6 +490,7 @@ fn lent<'v>(view: &View<'v>) -> ort::Result<SessionInputValue<'v>> {
         Data::I64(data) => TensorRef::from_array_view((shape, data))?.into(),
         Data::I32(data) => TensorRef::from_array_view((shape, data))?.into(),
         Data::U8(data) => TensorRef::from_array_view((shape, data))?.into(),
+        Data::Device(tensor) => tensor.tensor().into(),
     })
 }
 
@@ -446,6 +504,7 @@ fn bind_lent(binding: &mut IoBinding, name: &str, view: &View<'_>) -> ort::Resul
         Data::I64(data) => binding.bind_input(name, &*TensorRef::from_array_view((shape, data))?),
         Data::I32(data) => binding.bind_input(name, &*TensorRef::from_array_view((shape, data))?),
         Data::U8(data) => binding.bind_input(name, &*TensorRef::from_array_view((shape, data))?),
+        Data::Device(tensor) => binding.bind_input(name, tensor.tensor()),
     }
 }
 
@@ -459,6 +518,7 @@ pub(super) fn owned(view: &View<'_>) -> ort::Result<DynTensor> {
         Data::I64(data) => Tensor::from_array((shape, data.to_vec()))?.upcast(),
         Data::I32(data) => Tensor::from_array((shape, data.to_vec()))?.upcast(),
         Data::U8(data) => Tensor::from_array((shape, data.to_vec()))?.upcast(),
+        Data::Device(_) => return Err(ort::Error::new("a tensor on the device is not copied")),
     })
 }
 

@@ -3,7 +3,8 @@
 
 use half::bf16;
 
-use super::upload::{Part, Uploads};
+use super::device::OnDevice;
+use super::upload::{Part, PartType, Uploads};
 
 /// Elements of a tensor, row-major, lent to a graph or by it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,6 +14,8 @@ pub enum Data<'a> {
     I64(&'a [i64]),
     I32(&'a [i32]),
     U8(&'a [u8]),
+    /// On the device of the graph.
+    Device(&'a OnDevice),
 }
 
 macro_rules! from_slices {
@@ -44,6 +47,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The tensor on the device.
+    pub fn on_device(tensor: &'a OnDevice) -> Self {
+        Self {
+            shape: tensor.shape(),
+            data: Data::Device(tensor),
+        }
+    }
+
     /// The elements of a tensor of 32-bit floats; none of any other.
     pub fn f32(&self) -> &'a [f32] {
         match self.data {
@@ -66,7 +77,7 @@ impl<'a> View<'a> {
         self.memory().1
     }
 
-    /// Where the elements are, and how many bytes they take.
+    /// Where the elements are, on the host or on the device, and how many bytes they take.
     pub(super) fn memory(&self) -> (*const u8, usize) {
         macro_rules! of {
             ($elements:expr) => {
@@ -79,6 +90,7 @@ impl<'a> View<'a> {
             Data::I64(e) => of!(e),
             Data::I32(e) => of!(e),
             Data::U8(e) => of!(e),
+            Data::Device(tensor) => tensor.memory(),
         }
     }
 
@@ -130,25 +142,6 @@ impl RunError {
     }
 }
 
-/// [`Graph::run_parts`] where the host's memory is the device's.
-pub(super) fn run_joined<G: Graph + ?Sized>(
-    graph: &mut G,
-    set: Option<usize>,
-    (name, shape, parts): (&str, &[i64], &[Part<'_>]),
-    inputs: &[(&str, View<'_>)],
-    outputs: &[&str],
-    take: &mut dyn FnMut(&[View<'_>]),
-) -> Result<(), RunError> {
-    let hosts: Vec<&[u8]> = parts.iter().map(Part::host).collect::<Result<_, _>>()?;
-    let bytes = hosts.concat();
-    let mut all = vec![(name, View::new(shape, &bytes))];
-    all.extend_from_slice(inputs);
-    match set {
-        Some(set) => graph.run_with(set, &all, outputs, take),
-        None => graph.run(&all, outputs, take),
-    }
-}
-
 /// A model that runs on named tensors.
 pub trait Graph: Send {
     /// `count` places on the device, of `bytes` bytes, for parts of inputs; `None` where there is no
@@ -184,17 +177,26 @@ pub trait Graph: Send {
         Err(RunError(format!("this graph holds no inputs {set}")))
     }
 
-    /// [`Graph::run_with`], or where `set` is `None` [`Graph::run`], with the further input `name` of
-    /// `shape`, 8 bits an element, that is put together of `parts`.
-    fn run_parts(
+    /// `parts` one after the other as a tensor of `shape` on the device; `None` where there is no device
+    /// of its own.
+    fn joined(
+        &self,
+        _element: PartType,
+        _shape: &[i64],
+        _parts: &[Part<'_>],
+    ) -> Result<Option<OnDevice>, RunError> {
+        Ok(None)
+    }
+
+    /// [`Graph::run_with`], or where `set` is `None` [`Graph::run`], for one `output` that stays on the
+    /// device; `None`, and no run, where there is no device of its own.
+    fn run_kept(
         &mut self,
-        set: Option<usize>,
-        (name, shape, parts): (&str, &[i64], &[Part<'_>]),
-        inputs: &[(&str, View<'_>)],
-        outputs: &[&str],
-        take: &mut dyn FnMut(&[View<'_>]),
-    ) -> Result<(), RunError> {
-        run_joined(self, set, (name, shape, parts), inputs, outputs, take)
+        _set: Option<usize>,
+        _inputs: &[(&str, View<'_>)],
+        _output: &str,
+    ) -> Result<Option<OnDevice>, RunError> {
+        Ok(None)
     }
 
     /// Gives the graph its resident tensors, in place of any that it has. Recorded runs are

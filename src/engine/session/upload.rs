@@ -10,6 +10,7 @@ use ort::value::{DynTensor, TensorElementType};
 
 use super::RunError;
 use super::cuda::{Cuda, Stream};
+use super::device::OnDevice;
 use super::locked::Locked;
 
 /// Places on the device, each for the bytes of one upload.
@@ -35,11 +36,19 @@ pub struct Upload {
     shared: Arc<Shared>,
 }
 
-/// A piece of a large input: in the host's memory, or bytes of an upload.
+/// Type of the elements of an input that is put together of parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartType {
+    U8,
+    Bf16,
+}
+
+/// A piece of a large input: bytes in the host's memory, of an upload or of a tensor.
 #[derive(Clone)]
 pub enum Part<'p> {
     Host(&'p [u8]),
-    Device(&'p Upload, Range<usize>),
+    Upload(&'p Upload, Range<usize>),
+    Tensor(&'p OnDevice, Range<usize>),
 }
 
 impl Uploads {
@@ -128,7 +137,7 @@ impl Part<'_> {
     pub fn len(&self) -> usize {
         match self {
             Self::Host(bytes) => bytes.len(),
-            Self::Device(_, range) => range.len(),
+            Self::Upload(_, range) | Self::Tensor(_, range) => range.len(),
         }
     }
 
@@ -140,17 +149,19 @@ impl Part<'_> {
     pub fn host(&self) -> Result<&[u8], RunError> {
         match self {
             Self::Host(bytes) => Ok(bytes),
-            Self::Device(..) => Err(RunError("these bytes are on a device".into())),
+            Self::Upload(..) | Self::Tensor(..) => {
+                Err(RunError("these bytes are on a device".into()))
+            }
         }
     }
 
     /// Address of the first byte, on the host or on the device.
     pub(super) fn first(&self) -> Result<*const c_void, RunError> {
-        match self {
-            Self::Host(bytes) => Ok(bytes.as_ptr().cast()),
-            Self::Device(upload, range) => upload
-                .at(range)
-                .ok_or_else(|| RunError("a part of an upload is not there".into())),
-        }
+        let first = match self {
+            Self::Host(bytes) => Some(bytes.as_ptr().cast()),
+            Self::Upload(upload, range) => upload.at(range),
+            Self::Tensor(tensor, range) => tensor.at(range),
+        };
+        first.ok_or_else(|| RunError("a part of an input is not there".into()))
     }
 }

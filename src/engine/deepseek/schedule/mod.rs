@@ -54,6 +54,12 @@ pub enum Refusal {
 pub const CACHE_SETTINGS: &str =
     "deepseek.cache_tokens (on CUDA deepseek.gpu_memory_utilization), or take a smaller mode";
 
+/// Newcomers that begin together at most, where places are scarce. A step with prompts is no
+/// repeated one, and takes some milliseconds more for that alone.
+const BEGINNING: usize = 4;
+/// Places for each of them: few stand empty until there are enough.
+const PLACES: usize = 64;
+
 /// All sequences in work.
 pub struct Schedule {
     limits: Limits,
@@ -204,8 +210,13 @@ impl Schedule {
     }
 
     /// Lets waiting sequences run while there are blocks for them and one to spare for each that
-    /// runs, so that a newcomer is not put back at once.
+    /// runs, so that a newcomer is not put back at once. Among many places they wait for each other.
     fn admit(&mut self) {
+        let places = self.limits.sequences;
+        let together = (places / PLACES).clamp(1, BEGINNING);
+        if places.saturating_sub(self.running.len()) < together.min(self.waiting.len()) {
+            return;
+        }
         while self.running.len() < self.limits.sequences
             && let Some(next) = self.waiting.front()
         {

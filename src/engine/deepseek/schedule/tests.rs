@@ -234,6 +234,42 @@ proptest! {
     }
 }
 
+/// Pages of different lengths, of which a few always wait, as the reader has it.
+#[test]
+fn newcomers_begin_together_and_few_places_stand_empty_for_it() {
+    const PAGES: u64 = 1500;
+    // Steps with prompts for each newcomer, and the share of places that stand empty, at most.
+    for (sequences, begin, empty) in [(256, 0.26, 0.01), (128, 0.51, 0.01), (20, 1.0, 0.0)] {
+        let blocks = Blocks::new(sequences * 40, BLOCK);
+        let mut schedule = Schedule::new(limits(sequences, 8192, usize::MAX), blocks, vec![]);
+        let (mut entered, mut ended) = (0, 0);
+        let (mut steps, mut newcomers, mut beginning, mut unused) = (0, 0, 0, 0);
+        while ended < PAGES {
+            while entered < PAGES && schedule.waiting() < 4 {
+                let mut request = request(entered, &[3; 9], &[], 400, None);
+                request.forced = vec![5; 60 + (hash(entered) % 60) as usize];
+                schedule.enter(request).unwrap();
+                entered += 1;
+            }
+            let step = schedule.plan().0.unwrap();
+            // Neither when it fills nor when it empties.
+            if ended > 0 && entered < PAGES {
+                let new = step.parts().iter().filter(|part| part.tokens > 1).count();
+                steps += 1;
+                newcomers += new;
+                beginning += usize::from(new > 0);
+                unused += sequences - step.sequences();
+            }
+            let chosen = vec![5; step.logit_rows.len()];
+            ended += schedule.advance(&step, &chosen).len() as u64;
+        }
+        let found = beginning as f64 / newcomers as f64;
+        assert!(found <= begin, "{sequences}: {found:.3}");
+        let found = unused as f64 / (steps * sequences) as f64;
+        assert!(found <= empty, "{sequences}: {found:.4}");
+    }
+}
+
 #[test]
 fn the_youngest_is_put_back_when_blocks_run_out() {
     let requests: Vec<(usize, Request)> = (0..4)

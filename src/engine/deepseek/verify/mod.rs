@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 use super::guard::Rule;
 use super::model::Model;
 use super::preprocess::{self, Views};
+use super::rows::Rows;
 use super::schedule::{Finished, Request, Settings};
 use super::tokens::{FIRST_ROW, Prompt};
-use super::vision::Rows;
 use crate::engine::session::RunError;
 use crate::pack::Geometry;
 
@@ -244,7 +244,7 @@ impl Comparison<'_> {
     /// The page's own rows: of the tiles, and all in the order of the prompt. The rows of the
     /// newlines and of the separator are the decoder's own; the first logits rest on them.
     fn rows(&mut self, views: &Views, prompt: &Prompt, rows: &Rows) -> Result<(), VerifyError> {
-        let (width, floats) = (rows.width, rows.to_f32());
+        let (width, floats) = (rows.width, rows.to_f32()?);
         if let Some(tile) = views.tiles.first() {
             let side = tile.side as usize / self.geometry.view_stride;
             let of_tiles = views.tiles.len() * side * side * width;
