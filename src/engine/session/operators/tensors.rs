@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use ort::operator::ComputeContext;
+use ort::operator::{ComputeContext, KernelContext};
 use ort::value::{DynTensorValueType, ValueRef};
 
 /// The provider whose operators these are.
@@ -11,6 +11,14 @@ pub const PROVIDER: &str = "CUDAExecutionProvider";
 /// What went wrong, in words, as the runtime takes it.
 pub fn fault(why: impl std::fmt::Display) -> ort::Error {
     ort::Error::new(why.to_string())
+}
+
+/// An attribute that counts something.
+pub fn attribute(context: &KernelContext<'_>, name: &str) -> ort::Result<usize> {
+    let value: Option<i64> = context.get(name);
+    value
+        .and_then(|n| usize::try_from(n).ok())
+        .ok_or_else(|| fault(format!("the attribute {name} is missing or below 0")))
 }
 
 /// An input.
