@@ -1,9 +1,9 @@
 //! Convolutions of 3 x 3 with a border of zeros, as one product.
 //!
 //! What a step of the kernel sees becomes a row (on the CPU by a gather by index, on CUDA by the
-//! operator `Neighbours`), and the rows are multiplied with the weights (im2col: Chellapilla, Puri and Simard 2006). Of a convolution in 32 bits ONNX Runtime
-//! makes a kernel without tensor cores on CUDA, which took a fifth of the time of a view; a product
-//! in 32 bits uses them. Tokens are rows throughout, so that nothing is turned before and after.
+//! operator `Neighbours`), and the rows are multiplied with the weights (im2col: Chellapilla, Puri
+//! and Simard 2006). Of a convolution in 32 bits ONNX Runtime makes a kernel without tensor cores on
+//! CUDA, which took a fifth of the time of a view; a product in 32 bits uses them. Tokens are rows throughout, so that nothing is turned before and after.
 
 use super::error::ImportError;
 use super::graph::{DType, Graph, Value};

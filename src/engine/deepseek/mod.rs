@@ -3,8 +3,8 @@
 //! A page image becomes views ([`preprocess`], on helper threads), the views become image rows
 //! ([`vision`]), these and a prompt ([`tokens`]) make a sequence, and the sequences of all pages
 //! are decoded step by step ([`schedule`], [`decoder`]) until each has said its page, which is then
-//! understood ([`reading`], on a helper thread). A page waits for no other: it enters between two steps and leaves as
-//! soon as it has ended.
+//! understood ([`reading`], on a helper thread). A page enters between two steps and leaves as soon as
+//! it has ended.
 
 mod answer;
 pub mod bench;

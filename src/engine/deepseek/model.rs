@@ -268,7 +268,9 @@ impl Model {
                 };
                 let blocks = device_blocks(
                     memory.total,
-                    memory.free.saturating_sub(records * RECORD_BYTES),
+                    memory
+                        .free
+                        .saturating_sub(records * RECORD_BYTES + model.rows_bytes(wanted.mode)),
                     wanted.gpu_memory_utilization,
                     model.decoder.block_bytes(),
                     (wanted.sequences * model.needed(wanted.max_tokens))
@@ -282,6 +284,17 @@ impl Model {
         }
         model.loading.first_runs = began.elapsed().as_secs_f64();
         Ok(model)
+    }
+
+    /// Bytes of the image rows that are on the device at once: those of all pages in work, and twice
+    /// those of a step.
+    fn rows_bytes(&self, mode: Mode) -> usize {
+        let views = preprocess::prepare(&made_up_page(1192, 1684), mode, &self.geometry);
+        let stride = self.geometry.view_stride.max(1);
+        let of_view = |view: &preprocess::View| (view.side as usize / stride).pow(2);
+        let of_page: usize = views.tiles.iter().chain([&views.global]).map(of_view).sum();
+        let rows = (self.limits.sequences + super::AHEAD) * of_page + 2 * self.limits.step_tokens;
+        rows * self.geometry.hidden * size_of::<half::bf16>()
     }
 
     fn needed(&self, tokens: usize) -> usize {

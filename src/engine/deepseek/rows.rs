@@ -43,13 +43,19 @@ impl Rows {
     }
 
     /// Takes over `elements` of `data` from row `at` on, in the host's memory.
-    pub fn put(&mut self, at: usize, data: &Data<'_>, elements: Range<usize>) {
+    pub fn put(
+        &mut self,
+        at: usize,
+        data: &Data<'_>,
+        elements: Range<usize>,
+    ) -> Result<(), RunError> {
         let place = at * self.width..at * self.width + elements.len();
         match (&mut self.elements, data) {
             (Elements::F32(to), Data::F32(from)) => to[place].copy_from_slice(&from[elements]),
             (Elements::Bf16(to), Data::Bf16(from)) => to[place].copy_from_slice(&from[elements]),
-            _ => {}
+            _ => return Err(RunError("image rows of two types".into())),
         }
+        Ok(())
     }
 
     pub fn len(&self) -> usize {
@@ -140,7 +146,8 @@ mod tests {
         let like = Data::Bf16(&[]);
         let mut rows = Rows::zeros(&like, 2, 3).unwrap();
         let two = [bf16::ONE; 2];
-        rows.put(1, &Data::Bf16(&two), 0..2);
+        rows.put(1, &Data::Bf16(&two), 0..2).unwrap();
+        assert!(rows.put(1, &Data::F32(&[1.0; 2]), 0..2).is_err());
         assert_eq!(rows.to_f32().unwrap(), [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
         assert_eq!(rows.len(), 3);
         assert!(!rows.parts(0..1, &mut Vec::new()));

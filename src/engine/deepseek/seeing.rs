@@ -62,8 +62,10 @@ impl DeepSeek {
             Place::Cpu => 1,
             Place::Cuda => TOGETHER,
         };
-        // A page whose place is free does not wait for others.
-        if self.prepared.len() < together && self.schedule.waiting() > 0 {
+        // Pages that begin together stay together: a page waits for others that come soon, unless
+        // nothing is decoded meanwhile, and without a place it would wait anyway.
+        let more = self.preparers.under_way() > 0 && !self.schedule.is_empty();
+        if self.prepared.len() < together && (more || self.schedule.waiting() > 0) {
             return Vec::new();
         }
         let mut batch = Vec::new();

@@ -17,8 +17,8 @@ use crate::page::{PageImage, Rotation};
 pub enum Sight {
     /// Nothing is on it.
     Blank,
-    /// Its views, upright; `rotation` says how its content was turned. `upload` holds them on the
-    /// device, where there is one with room for them.
+    /// Its views, upright; `rotation` says how its content was turned. `upload` holds their
+    /// pixels on the device, where there is one with room for them; then they have none themselves.
     Page {
         views: Views,
         rotation: Rotation,
@@ -61,7 +61,7 @@ impl Look {
                 .unwrap_or_default(),
             None => Rotation::None,
         };
-        let views = if rotation == Rotation::None {
+        let mut views = if rotation == Rotation::None {
             preprocess::prepare(image, mode, &self.geometry)
         } else {
             let turned = upright(Pixels::from(image), rotation);
@@ -74,10 +74,14 @@ impl Look {
             preprocess::prepare(&image, mode, &self.geometry)
         };
         let uploads = self.uploads.as_ref();
+        let upload = uploads.and_then(|uploads| uploads.put(&vision::pixels(&views)));
+        if upload.is_some() {
+            vision::forget_pixels(&mut views);
+        }
         Sight::Page {
-            upload: uploads.and_then(|uploads| uploads.put(&vision::pixels(&views))),
             views,
             rotation,
+            upload,
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct Preparers {
     orders: Option<Sender<Order>>,
     /// `None` only while this is dropped: a thread that waits for its result to be taken goes on.
     done: Option<Receiver<Prepared>>,
+    /// Pages that were ordered and not taken.
+    under_way: usize,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -67,25 +69,35 @@ impl Preparers {
         Ok(Self {
             orders: Some(orders),
             done: Some(done),
+            under_way: 0,
             threads,
         })
     }
 
     /// Orders a look at a page; false when the threads have gone.
-    pub fn order(&self, key: Key, image: Arc<PageImage>, mode: Mode) -> bool {
-        self.orders
-            .as_ref()
-            .is_some_and(|orders| orders.send(Order { key, image, mode }).is_ok())
+    pub fn order(&mut self, key: Key, image: Arc<PageImage>, mode: Mode) -> bool {
+        let order = Order { key, image, mode };
+        let orders = self.orders.as_ref();
+        let sent = orders.is_some_and(|orders| orders.send(order).is_ok());
+        self.under_way += usize::from(sent);
+        sent
+    }
+
+    /// Pages that were ordered and not taken.
+    pub fn under_way(&self) -> usize {
+        self.under_way
     }
 
     /// The next page that is ready; waits for one if `wait`.
-    pub fn next(&self, wait: bool) -> Option<Prepared> {
+    pub fn next(&mut self, wait: bool) -> Option<Prepared> {
         let done = self.done.as_ref()?;
-        if wait {
+        let next = if wait {
             done.recv().ok()
         } else {
             done.try_recv().ok()
-        }
+        };
+        self.under_way -= usize::from(next.is_some());
+        next
     }
 }
 

@@ -13,7 +13,7 @@ use safetensors::{Dtype, SafeTensors};
 use super::preprocess::{View, Views};
 use super::rows::{Elements, Rows, Stretch};
 use crate::engine::EngineError;
-use crate::engine::session::{self, Data, Graph, OnDevice, Part, PartType, RunError, Upload};
+use crate::engine::session::{self, Data, Graph, Part, PartType, RunError, Upload};
 use crate::pack::Geometry;
 
 /// The graph's inputs that a view's size decides, and the names of their tables.
@@ -55,7 +55,7 @@ pub struct Vision {
 #[derive(Clone, Copy)]
 pub struct Seen<'v> {
     pub views: &'v Views,
-    /// Its views on the device, its tiles first, where they are there already.
+    /// The pixels of its views on the device, those of the tiles first, where they are there already.
     pub upload: Option<&'v Upload>,
 }
 
@@ -87,12 +87,20 @@ pub fn pixels(views: &Views) -> Vec<&[u8]> {
     views.map(|view| &view.rgb[..]).collect()
 }
 
+/// Frees the pixels of views that were uploaded.
+pub fn forget_pixels(views: &mut Views) {
+    for view in views.tiles.iter_mut().chain([&mut views.global]) {
+        view.rgb = Vec::new();
+    }
+}
+
 impl<'v> Seen<'v> {
     fn pieces(self) -> impl Iterator<Item = Piece<'v>> {
         let mut at = 0;
         let views = self.views.tiles.iter().chain([&self.views.global]);
         views.map(move |view| {
-            let range = at..at + view.rgb.len();
+            let side = view.side as usize;
+            let range = at..at + side * side * 3;
             at = range.end;
             let piece = Piece::of(view);
             match self.upload {
@@ -189,51 +197,83 @@ impl Vision {
                 let batch: Vec<_> = chosen.iter().map(|&i| pieces[i].pixels.clone()).collect();
                 let (hidden, rows) = (self.hidden, self.rows_of(&pieces[chosen[0]]));
                 let shape = [chosen.len(), rows, hidden].map(|d| d as i64);
-                if let Some(tensor) = self.run_kept(side, &batch)? {
-                    if tensor.shape() != shape {
-                        return Err(shape_fault("projected"));
-                    }
-                    let tensor = Arc::new(tensor);
-                    for (k, &i) in chosen.iter().enumerate() {
-                        let (place, at) = places[i];
-                        let (tensor, rows) = (Arc::clone(&tensor), k * rows..(k + 1) * rows);
-                        there[place].push((at, Stretch { tensor, rows }));
-                    }
-                    continue;
-                }
-                self.run(side, &batch, &["projected"], &mut |found| {
-                    let projected = found.first().ok_or_else(|| shape_fault("projected"))?;
-                    if projected.shape != shape {
-                        return Err(shape_fault("projected"));
-                    }
-                    let size = rows * hidden;
-                    for (k, &i) in chosen.iter().enumerate() {
-                        let (place, at) = places[i];
-                        let rows = match &mut out[place] {
-                            Some(rows) => rows,
-                            none => {
-                                none.insert(Rows::zeros(&projected.data, hidden, counts[place])?)
+                let mut taken = Ok(());
+                let mut take = |found: &[session::View<'_>]| {
+                    taken = found
+                        .first()
+                        .filter(|projected| projected.shape == shape)
+                        .ok_or_else(|| shape_fault("projected"))
+                        .and_then(|projected| {
+                            let size = rows * hidden;
+                            for (k, &i) in chosen.iter().enumerate() {
+                                let (place, at) = places[i];
+                                let rows = match &mut out[place] {
+                                    Some(rows) => rows,
+                                    none => none.insert(Rows::zeros(
+                                        &projected.data,
+                                        hidden,
+                                        counts[place],
+                                    )?),
+                                };
+                                rows.put(at, &projected.data, k * size..(k + 1) * size)?;
                             }
-                        };
-                        rows.put(at, &projected.data, k * size..(k + 1) * size);
+                            Ok(())
+                        });
+                };
+                let kept = self.with_inputs(side, &batch, |graph, set, inputs| {
+                    match (graph.run_kept(set, inputs, "projected")?, set) {
+                        (Some(tensor), _) => return Ok(Some(tensor)),
+                        (None, Some(set)) => {
+                            graph.run_with(set, inputs, &["projected"], &mut take)?;
+                        }
+                        (None, None) => graph.run(inputs, &["projected"], &mut take)?,
                     }
-                    Ok(())
+                    Ok(None)
                 })?;
+                taken?;
+                let Some(tensor) = kept else { continue };
+                if tensor.shape() != shape {
+                    return Err(shape_fault("projected"));
+                }
+                let tensor = Arc::new(tensor);
+                for (k, &i) in chosen.iter().enumerate() {
+                    let (place, at) = places[i];
+                    let (tensor, rows) = (Arc::clone(&tensor), k * rows..(k + 1) * rows);
+                    there[place].push((at, Stretch { tensor, rows }));
+                }
             }
         }
-        for (rows, mut stretches) in out.iter_mut().zip(there) {
+        for ((rows, stretches), &count) in out.iter_mut().zip(there).zip(counts) {
             if !stretches.is_empty() {
-                stretches.sort_by_key(|(at, _)| *at);
-                let stretches = stretches.into_iter().map(|(_, stretch)| stretch);
-                *rows = Some(Rows {
-                    width: self.hidden,
-                    elements: Elements::Device(stretches.collect()),
-                });
+                *rows = Some(self.own(stretches, count)?);
             }
         }
         out.into_iter()
             .collect::<Option<_>>()
             .ok_or_else(|| shape_fault("projected"))
+    }
+
+    /// A page's `count` rows in a tensor of their own, of stretches of those of a run, each with its
+    /// first row in the page: a page that takes long does not keep those of others.
+    fn own(&self, mut stretches: Vec<(usize, Stretch)>, count: usize) -> Result<Rows, RunError> {
+        stretches.sort_by_key(|(at, _)| *at);
+        let stretches = stretches.into_iter().map(|(_, stretch)| stretch).collect();
+        let all = Rows {
+            width: self.hidden,
+            elements: Elements::Device(stretches),
+        };
+        let mut parts = Vec::new();
+        if all.len() != count || !all.parts(0..count, &mut parts) {
+            return Err(shape_fault("projected"));
+        }
+        let shape = [count as i64, self.hidden as i64];
+        let own = self.graph.joined(PartType::Bf16, &shape, &parts)?;
+        let tensor = Arc::new(own.ok_or_else(|| shape_fault("projected"))?);
+        let rows = 0..count;
+        Ok(Rows {
+            width: self.hidden,
+            elements: Elements::Device(vec![Stretch { tensor, rows }]),
+        })
     }
 
     /// All stages of one view.
@@ -271,14 +311,6 @@ impl Vision {
             None => graph.run(inputs, outputs, &mut take),
         })?;
         taken
-    }
-
-    /// The projected rows of all views, `[views, rows, hidden]`, where they were made; `None` where
-    /// that is the host.
-    fn run_kept(&mut self, side: usize, views: &[Part<'_>]) -> Result<Option<OnDevice>, RunError> {
-        self.with_inputs(side, views, |graph, set, inputs| {
-            graph.run_kept(set, inputs, "projected")
-        })
     }
 
     /// Calls `then` with the graph's inputs for views of one size: the set that it holds, and those

@@ -1,11 +1,11 @@
-//! The few calls of NVIDIA's own libraries that the runtime has no interface for: how much memory
+//! Calls of NVIDIA's own libraries that the runtime has no interface for: how much memory
 //! the card has and has left, its name, zeroing and copying of device memory, streams for copies.
 //!
 //! The libraries are those that the runtime's CUDA provider has loaded already.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use libloading::Library;
 
@@ -164,6 +164,19 @@ impl Cuda {
         };
         done("cudaStreamSynchronize", status)
     }
+}
+
+/// While CUDA records a graph, no other thread may call what could disturb that.
+static RECORDING: RwLock<()> = RwLock::new(());
+
+/// Until the guard is dropped nothing is recorded.
+pub fn no_recording() -> RwLockReadGuard<'static, ()> {
+    RECORDING.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Until the guard is dropped this thread alone calls CUDA.
+pub fn recording() -> RwLockWriteGuard<'static, ()> {
+    RECORDING.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A stream of copies that waits for no other and that no other waits for.

@@ -6,31 +6,48 @@ use std::sync::Arc;
 
 use super::cuda::Cuda;
 
-/// Page-locked bytes.
+/// Bytes of a page of memory, or of several.
+const PAGE: usize = 4096;
+
+/// Page-locked bytes, in pages that have nothing else in them: a page is locked once.
 pub struct Locked {
-    bytes: Box<[u8]>,
+    /// With a page more than is locked.
+    memory: Box<[u8]>,
+    /// The first byte that is locked.
+    first: usize,
+    bytes: usize,
     cuda: Arc<Cuda>,
 }
 
 impl Locked {
     /// So many zeros.
     pub fn new(cuda: &Arc<Cuda>, bytes: usize) -> Result<Self, String> {
-        let mut bytes = vec![0; bytes].into_boxed_slice();
+        let whole = bytes.next_multiple_of(PAGE);
+        let mut memory = vec![0u8; whole + PAGE].into_boxed_slice();
+        let first = memory.as_ptr().addr().next_multiple_of(PAGE) - memory.as_ptr().addr();
+        let data = memory[first..first + whole].as_mut_ptr();
         // SAFETY: the box is on the heap: it stays where it is until `drop`, which unlocks it first.
-        unsafe { cuda.lock(bytes.as_mut_ptr().cast::<c_void>(), bytes.len()) }?;
-        let cuda = Arc::clone(cuda);
-        Ok(Self { bytes, cuda })
+        unsafe { cuda.lock(data.cast::<c_void>(), whole) }?;
+        Ok(Self {
+            memory,
+            first,
+            bytes,
+            cuda: Arc::clone(cuda),
+        })
     }
 
     pub fn bytes(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        &mut self.memory[self.first..self.first + self.bytes]
     }
 }
 
 impl Drop for Locked {
     fn drop(&mut self) {
         // SAFETY: `new` locked this memory, which is still there.
-        let unlocked = unsafe { self.cuda.unlock(self.bytes.as_mut_ptr().cast()) };
+        let unlocked = unsafe {
+            self.cuda
+                .unlock(self.memory[self.first..].as_mut_ptr().cast())
+        };
         if let Err(why) = unlocked {
             tracing::debug!("memory for page images stays locked: {why}");
         }

@@ -40,6 +40,8 @@ pub(super) struct Recorded {
     options: RunOptions<NoSelectedOutputs>,
     inputs: Vec<Fixed>,
     outputs: Vec<Fixed>,
+    /// It has run, and is recorded.
+    ran: bool,
 }
 
 /// A tensor that keeps its place.
@@ -105,6 +107,7 @@ impl Recorded {
             options,
             inputs,
             outputs,
+            ran: false,
         })
     }
 
@@ -125,7 +128,11 @@ impl Recorded {
         if let Some(cuda) = cuda {
             cuda.settle().map_err(RunError)?;
         }
-        self.run(session).map_err(|e| RunError(e.to_string()))?;
+        {
+            let _alone = (!self.ran && cuda.is_some()).then(super::cuda::recording);
+            self.run(session).map_err(|e| RunError(e.to_string()))?;
+            self.ran = true;
+        }
         let outputs = self.outputs.iter();
         let copies: Vec<Copied> = outputs
             .map(|fixed| fixed.fetched(cuda))

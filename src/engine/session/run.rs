@@ -253,17 +253,11 @@ impl Graph for OrtGraph {
         };
         let kept = self.run_to_device(set, inputs, output);
         let tensor = kept.map_err(|e| RunError(e.to_string()))?;
-        let element = match tensor.data_type() {
-            TensorElementType::Float32 => size_of::<f32>(),
-            TensorElementType::Bfloat16 => size_of::<bf16>(),
-            _ => {
-                return Err(RunError(format!(
-                    "\"{output}\" is of a type that is not kept"
-                )));
-            }
-        };
+        if *tensor.data_type() != TensorElementType::Bfloat16 {
+            return Err(RunError(format!("\"{output}\" is not bfloat16")));
+        }
         let elements: i64 = tensor.shape().iter().product();
-        let bytes = elements as usize * element;
+        let bytes = elements as usize * size_of::<bf16>();
         Ok(Some(OnDevice::new(tensor, bytes, &cuda)))
     }
 
@@ -368,13 +362,17 @@ fn joined(
     let tensor = DynTensor::new(&allocator, element, shape.to_vec());
     let mut tensor = tensor.map_err(|e| RunError(e.to_string()))?;
     let mut to = tensor.data_ptr_mut().cast::<u8>();
-    for part in parts {
+    let copied = parts.iter().try_for_each(|part| {
+        let from = part.first()?;
         // SAFETY: the tensor has as many bytes as all parts have, and nothing else uses it yet; the
-        // part's are there, on the host or on the device, while it is borrowed.
-        unsafe { cuda.copy(to.cast(), part.first()?, part.len()) }.map_err(RunError)?;
+        // part's are there, on the host or on the device, while it is borrowed, and `settle` below
+        // waits for the copy whatever comes of the others.
+        unsafe { cuda.copy(to.cast(), from, part.len()) }.map_err(RunError)?;
         to = to.wrapping_add(part.len());
-    }
+        Ok(())
+    });
     cuda.settle().map_err(RunError)?;
+    copied?;
     Ok(OnDevice::new(tensor, bytes, cuda))
 }
 
@@ -494,8 +492,8 @@ fn lent<'v>(view: &View<'v>) -> ort::Result<SessionInputValue<'v>> {
     })
 }
 
-/// Binds a tensor that the device gets in this call; what the runtime wants in the CPU's memory it
-/// copies.
+/// Binds a tensor that the device gets in this call, or that is there. The runtime may keep no copy of
+/// one on the host: each input is bound anew before the next run.
 fn bind_lent(binding: &mut IoBinding, name: &str, view: &View<'_>) -> ort::Result<()> {
     let shape = view.shape;
     match view.data {

@@ -19,6 +19,8 @@ pub struct Uploads(Arc<Shared>);
 
 struct Shared {
     free: Mutex<Vec<Place>>,
+    /// Bytes of a place.
+    bytes: usize,
 }
 
 struct Place {
@@ -70,28 +72,30 @@ impl Uploads {
             });
         }
         let free = Mutex::new(free);
-        Ok(Self(Arc::new(Shared { free })))
+        Ok(Self(Arc::new(Shared { free, bytes })))
     }
 
-    /// Brings `parts`, one after the other, to the device and waits for it. `None` where no place is
+    /// Brings `parts`, one after the other, to the device and waits for it; from any thread. `None` where no place is
     /// free or none is large enough, or where the copy failed, which the log says.
     pub fn put(&self, parts: &[&[u8]]) -> Option<Upload> {
         let bytes = parts.iter().map(|part| part.len()).sum();
+        if bytes > self.0.bytes {
+            return None;
+        }
         let mut place = self.0.free().pop()?;
         let to = place.tensor.data_ptr_mut();
-        let copied = match place.locked.bytes().get_mut(..bytes) {
-            None => Ok(false),
-            Some(mut rest) => {
-                for part in parts {
-                    let (to, behind) = rest.split_at_mut(part.len());
-                    to.copy_from_slice(part);
-                    rest = behind;
-                }
-                let from = place.locked.bytes().as_ptr().cast::<c_void>();
-                // SAFETY: the tensor has as many bytes as the page-locked memory, of which `bytes` are
-                // copied; both are this place's, which nothing else uses while it is not free.
-                unsafe { place.stream.copy(to, from, bytes) }.map(|()| true)
-            }
+        let mut rest = place.locked.bytes();
+        for part in parts {
+            let (to, behind) = rest.split_at_mut(part.len());
+            to.copy_from_slice(part);
+            rest = behind;
+        }
+        let from = place.locked.bytes().as_ptr().cast::<c_void>();
+        let copied = {
+            let _none = super::cuda::no_recording();
+            // SAFETY: the tensor has as many bytes as the page-locked memory, of which `bytes` are
+            // copied; both are this place's, which nothing else uses while it is not free.
+            unsafe { place.stream.copy(to, from, bytes) }
         };
         let upload = Upload {
             place: Some(place),
@@ -99,8 +103,7 @@ impl Uploads {
             shared: Arc::clone(&self.0),
         };
         match copied {
-            Ok(true) => Some(upload),
-            Ok(false) => None,
+            Ok(()) => Some(upload),
             Err(why) => {
                 tracing::warn!("a page image is copied by the run that reads it: {why}");
                 None

@@ -194,10 +194,14 @@ fn done(call: &str, status: c_int) -> Result<(), String> {
     match status {
         0 => Ok(()),
         2 => Err(format!("{call}: CUDA is out of memory")),
-        // No image for the device; PTX of a newer version than the driver's.
-        209 | 222 => Err(format!(
+        // No image for the device, PTX that is refused, PTX of a newer version than the driver's.
+        209 | 218 | 222 => Err(format!(
             "{call}: CUDA error {status}: the driver cannot translate the kernels; it must be 580 or \
              newer, and the card of compute capability 8.0 or more"
+        )),
+        221 => Err(format!(
+            "{call}: CUDA error {status}: the driver's compiler is missing; install \
+             libnvidia-ptxjitcompiler of the driver's version"
         )),
         status => Err(format!("{call}: CUDA error {status}")),
     }

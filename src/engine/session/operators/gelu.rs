@@ -25,7 +25,7 @@ pub struct Biased {
 }
 
 impl Biased {
-    fn new(name: &CStr) -> ort::Result<Self> {
+    fn new(name: &'static CStr) -> ort::Result<Self> {
         let kernel = kernels::gelu(name).map_err(fault)?;
         Ok(Self { kernel })
     }

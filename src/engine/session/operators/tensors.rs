@@ -13,12 +13,20 @@ pub fn fault(why: impl std::fmt::Display) -> ort::Error {
     ort::Error::new(why.to_string())
 }
 
+/// The largest value of an attribute: products of three are still numbers.
+const MOST: usize = 1 << 16;
+
 /// An attribute that counts something.
 pub fn attribute(context: &KernelContext<'_>, name: &str) -> ort::Result<usize> {
     let value: Option<i64> = context.get(name);
     value
         .and_then(|n| usize::try_from(n).ok())
-        .ok_or_else(|| fault(format!("the attribute {name} is missing or below 0")))
+        .filter(|&n| n <= MOST)
+        .ok_or_else(|| {
+            fault(format!(
+                "the attribute {name} is missing, below 0 or above {MOST}"
+            ))
+        })
 }
 
 /// An input.

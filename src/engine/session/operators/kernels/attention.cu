@@ -146,8 +146,10 @@ __device__ __forceinline__ void relative(u16 *out, const u16 *__restrict__ vecto
             for (u32 e = 0; e < 4; e++) {
                 const u32 place = at[r][e / 2] + side - 1 - (first + lane % 4 * 2 + e % 2);
                 const u32 query = (warp * ROWS + r) * 16 + lane / 4 + e / 2 * 8;
+                const float score = sum[r][e] * sqrtf(static_cast<float>(DIM));
+                // A half goes up to 65504; a score of as much decides alone anyway.
                 if (place < side)
-                    out[query * stride + place] = half(sum[r][e] * sqrtf(static_cast<float>(DIM)));
+                    out[query * stride + place] = half(fminf(fmaxf(score, -6e4f), 6e4f));
             }
     }
 }
