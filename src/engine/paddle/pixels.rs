@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::page::{PageImage, Rotation};
 
@@ -34,32 +35,39 @@ pub fn resize(
     if let Some([x, y, w, h]) = part {
         options = options.crop(x, y, w, h);
     }
-    let mut target = Image::new(width, height, PixelType::U8x3);
-    // Sizes come from page images that are not empty and from parts inside them, so neither call
-    // fails; a white image is what a reader sees if that were ever wrong.
-    let done = ImageRef::new(source.width, source.height, &source.rgb, PixelType::U8x3)
-        .map_err(|e| e.to_string())
-        .and_then(|view| {
-            Resizer::new()
-                .resize(&view, &mut target, &options)
-                .map_err(|e| e.to_string())
-        });
-    let rgb = match done {
-        Ok(()) => target.into_vec(),
-        Err(e) => {
-            tracing::warn!(
-                "cannot resize an image of {} x {}: {e}",
-                source.width,
-                source.height
-            );
-            vec![255; width as usize * height as usize * 3]
-        }
-    };
+    let mut rgb = vec![255; width as usize * height as usize * 3];
+    if let Err(e) = resize_into(&mut rgb, [width, height], source, &options) {
+        // A white image is what a reader sees then.
+        rgb.fill(255);
+        tracing::warn!(
+            "cannot resize an image of {} x {}: {e}",
+            source.width,
+            source.height
+        );
+    }
     Pixels {
         width,
         height,
         rgb: rgb.into(),
     }
+}
+
+/// Sizes come from page images that are not empty and from parts inside them, so nothing here fails.
+/// Pixels of a known type: those whose type is known at run time alone would bring the code of all
+/// thirteen, which takes minutes to compile.
+fn resize_into(
+    rgb: &mut [u8],
+    [width, height]: [u32; 2],
+    source: &Pixels<'_>,
+    options: &ResizeOptions,
+) -> Result<(), String> {
+    let view = TypedImageRef::<U8x3>::from_buffer(source.width, source.height, &source.rgb)
+        .map_err(|e| e.to_string())?;
+    let mut target =
+        TypedImage::<U8x3>::from_buffer(width, height, rgb).map_err(|e| e.to_string())?;
+    Resizer::new()
+        .resize_typed(&view, &mut target, options)
+        .map_err(|e| e.to_string())
 }
 
 impl<'a> From<&'a PageImage> for Pixels<'a> {
