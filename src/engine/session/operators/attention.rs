@@ -19,7 +19,7 @@ use ort::value::TensorElementType::{Bfloat16, Float32};
 
 use super::driver::{Kernel, Shape};
 use super::kernels;
-use super::tensors::{Input, PROVIDER, arguments, fault, number, output, stream};
+use super::tensors::{Input, PROVIDER, arguments, attribute, fault, number, output, stream};
 
 // Of attention.cu.
 /// Queries of a block.
@@ -38,13 +38,6 @@ fn shared(dim: usize, keys: usize, side: Option<usize>) -> usize {
     let tiles = 4 * keys * (dim + 8);
     let relative = side.map_or(0, |side| 2 * QUERIES * places(side));
     (tiles + relative) * size_of::<u16>()
-}
-
-fn attribute(context: &KernelContext<'_>, name: &str) -> ort::Result<usize> {
-    let value: Option<i64> = context.get(name);
-    value
-        .and_then(|n| usize::try_from(n).ok())
-        .ok_or_else(|| fault(format!("the attribute {name} is missing or below 0")))
 }
 
 /// The packed products: their sizes, checked against the heads'.

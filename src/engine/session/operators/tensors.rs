@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use ort::operator::ComputeContext;
+use ort::operator::{ComputeContext, KernelContext};
 use ort::value::{DynTensorValueType, ValueRef};
 
 /// The provider whose operators these are.
@@ -71,6 +71,14 @@ pub fn output(context: &ComputeContext, place: usize, shape: &[i64]) -> ort::Res
 pub fn stream(context: &ComputeContext) -> ort::Result<*mut c_void> {
     let stream = context.stream()?;
     Ok(stream.map_or(std::ptr::null_mut(), |s| s.as_ptr().cast()))
+}
+
+/// The attribute `name`, a size.
+pub fn attribute(context: &KernelContext<'_>, name: &str) -> ort::Result<usize> {
+    let value: Option<i64> = context.get(name);
+    value
+        .and_then(|n| usize::try_from(n).ok())
+        .ok_or_else(|| fault(format!("the attribute {name} is missing or below 0")))
 }
 
 /// A number for a kernel, which counts in 32 bits.
