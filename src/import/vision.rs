@@ -131,9 +131,14 @@ fn without_kernels(config: &Config, measured: &Measured) -> Option<String> {
         let side = measured.sam_window;
         return Some(format!("CUDA has no kernel for windows of {side} tokens"));
     }
-    let inner = [measured.sam_mlp, measured.clip_mlp];
-    let odd = inner.into_iter().find(|width| width % EIGHT != 0)?;
-    Some(format!("CUDA has no kernel for MLPs of {odd} elements"))
+    let rows = [
+        measured.sam_mlp,
+        measured.clip_mlp,
+        measured.sam_neck,
+        sam.downsample[0],
+    ];
+    let odd = rows.into_iter().find(|width| width % EIGHT != 0)?;
+    Some(format!("CUDA has no kernels for rows of {odd} elements"))
 }
 
 #[cfg(test)]

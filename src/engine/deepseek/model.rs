@@ -39,8 +39,9 @@ const CUDA_PIXELS: usize = 10 * 1024 * 1024;
 const RECORD_BYTES: usize = 16 << 20;
 /// Tokens of the least cache that a device must have room for: one page with tiles and some text.
 const LEAST_CACHE: usize = 2048;
-/// Pages whose views may be on the device before the model sees them: 10 MB each.
-const UPLOADS: usize = 12;
+/// Pages whose views may be on the device before the model sees them, 10 MB each: all that are made
+/// ready, and those of the threads that make them.
+const UPLOADS: usize = super::AHEAD + 2 * super::threads::MOST;
 
 /// The decoder over a cache of 8 bits, as packs name it.
 const DECODER_8: &str = "decoder_cuda8";
@@ -318,19 +319,17 @@ impl Model {
         Ok(())
     }
 
-    /// Runs the largest batch of views and the largest step, so that the runtime holds all memory
-    /// that it will want beside the cache.
+    /// Runs the largest batch of views and, at the same time, the largest step, so that the runtime
+    /// holds all memory that it will want beside the cache.
     fn fill(&mut self, mode: Mode) -> Result<(), RunError> {
         let page = made_up_page(1192, 1684);
         let views = preprocess::prepare(&page, mode, &self.geometry);
         let bytes = vision::pixels(&views).iter().map(|view| view.len()).sum();
-        self.uploads = self.vision.graph.uploads(UPLOADS, bytes)?;
-        let global = vec![&views.global; self.vision.pixels() / side_area(&views.global)];
-        self.vision.project(&global)?;
-        if let Some(tile) = views.tiles.first() {
-            let tiles = vec![tile; self.vision.pixels() / side_area(tile)];
-            self.vision.project(&tiles)?;
-        }
+        let uploads = self.vision.graph.uploads(UPLOADS, bytes);
+        self.uploads = uploads.unwrap_or_else(|e| {
+            tracing::warn!("page images are copied by the runs that read them: {e}");
+            None
+        });
         let length = self.geometry.max_positions.min(self.limits.step_tokens) / 2;
         let count = (self.limits.step_tokens / length.max(1)).max(1);
         self.keep(count * self.needed(length + 1))?;
@@ -348,8 +347,25 @@ impl Model {
                 forced: Vec::new(),
             })
             .collect();
-        self.generate(requests, &BTreeMap::new(), false, &mut |_, _| {})
-            .map(drop)
+        let schedule = self.schedule();
+        let (vision, decoder) = (&mut self.vision, &mut self.decoder);
+        std::thread::scope(|scope| {
+            // Most of a first run is the host's: it loads kernels and looks for the best.
+            let seen = scope.spawn(|| largest_batches(vision, &views));
+            let said = generate(
+                decoder,
+                schedule,
+                requests,
+                &BTreeMap::new(),
+                false,
+                &mut |_, _| {},
+            );
+            match seen.join() {
+                Ok(seen) => seen.and(said.map(drop)),
+                // The panic hook has logged it.
+                Err(_) => Err(RunError("the vision graph's first run failed".into())),
+            }
+        })
     }
 
     /// Tokens that the cache holds.
@@ -404,29 +420,8 @@ impl Model {
         logits: bool,
         watch: &mut dyn FnMut(&Step, &Chosen),
     ) -> Result<Vec<Finished>, RunError> {
-        let mut schedule = self.schedule();
-        for request in requests {
-            schedule
-                .enter(request)
-                .map_err(|e| RunError(e.to_string()))?;
-        }
-        let mut out = Vec::new();
-        loop {
-            let (step, ended) = schedule.plan();
-            if let Some(Finished {
-                end: End::NoRoom { capacity },
-                ..
-            }) = ended.first()
-            {
-                return Err(RunError(format!(
-                    "a sequence needs more than the whole cache of {capacity} tokens"
-                )));
-            }
-            let Some(step) = step else { return Ok(out) };
-            let chosen = self.decoder.run(&step, &|key| rows.get(&key), logits)?;
-            watch(&step, &chosen);
-            out.extend(schedule.advance(&step, &chosen.tokens));
-        }
+        let schedule = self.schedule();
+        generate(&mut self.decoder, schedule, requests, rows, logits, watch)
     }
 
     /// Computes `requests`, which show no images, with the router's scores of each step.
@@ -461,6 +456,51 @@ fn joined<T>(
             why: "it failed; the log has the details".into(),
         })
     })
+}
+
+/// See [`Model::generate`]; `schedule` is empty.
+fn generate(
+    decoder: &mut Decoder,
+    mut schedule: Schedule,
+    requests: Vec<Request>,
+    rows: &BTreeMap<Key, Rows>,
+    logits: bool,
+    watch: &mut dyn FnMut(&Step, &Chosen),
+) -> Result<Vec<Finished>, RunError> {
+    for request in requests {
+        schedule
+            .enter(request)
+            .map_err(|e| RunError(e.to_string()))?;
+    }
+    let mut out = Vec::new();
+    loop {
+        let (step, ended) = schedule.plan();
+        if let Some(Finished {
+            end: End::NoRoom { capacity },
+            ..
+        }) = ended.first()
+        {
+            return Err(RunError(format!(
+                "a sequence needs more than the whole cache of {capacity} tokens"
+            )));
+        }
+        let Some(step) = step else { return Ok(out) };
+        let chosen = decoder.run(&step, &|key| rows.get(&key), logits)?;
+        watch(&step, &chosen);
+        out.extend(schedule.advance(&step, &chosen.tokens));
+    }
+}
+
+/// Runs as many views of each size of a page as go together.
+fn largest_batches(vision: &mut Vision, views: &Views) -> Result<(), RunError> {
+    for view in [Some(&views.global), views.tiles.first()]
+        .into_iter()
+        .flatten()
+    {
+        let views = vec![view; vision.pixels() / side_area(view)];
+        vision.project(&views)?;
+    }
+    Ok(())
 }
 
 fn side_area(view: &preprocess::View) -> usize {

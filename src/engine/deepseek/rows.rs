@@ -89,19 +89,61 @@ impl Rows {
         let Elements::Device(stretches) = &self.elements else {
             return false;
         };
+        let Some(pieces) = cut(stretches.iter().map(|s| s.rows.len()), rows) else {
+            return false;
+        };
         let bytes = self.width * size_of::<bf16>();
-        let (mut first, mut at) = (0, rows.start);
-        for stretch in stretches {
-            let end = first + stretch.rows.len();
-            if at < rows.end && at < end {
-                let from = stretch.rows.start + at - first;
-                let count = rows.end.min(end) - at;
-                let range = from * bytes..(from + count) * bytes;
-                parts.push(Part::Tensor(&stretch.tensor, range));
-                at += count;
-            }
-            first = end;
+        for (nth, rows) in pieces {
+            let Stretch { tensor, rows: all } = &stretches[nth];
+            let range = (all.start + rows.start) * bytes..(all.start + rows.end) * bytes;
+            parts.push(Part::Tensor(tensor, range));
         }
-        at == rows.end
+        true
+    }
+}
+
+/// What of stretches of such lengths, one after the other, makes up `rows`: which, and what of it.
+/// `None` where some rows are not there.
+fn cut(
+    lengths: impl Iterator<Item = usize>,
+    rows: Range<usize>,
+) -> Option<Vec<(usize, Range<usize>)>> {
+    let (mut pieces, mut first, mut at) = (Vec::new(), 0, rows.start);
+    for (nth, length) in lengths.enumerate() {
+        let end = (first + length).min(rows.end);
+        if at < end {
+            pieces.push((nth, at - first..end - first));
+            at = end;
+        }
+        first += length;
+    }
+    (at >= rows.end).then_some(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_cut_out_of_the_stretches_that_have_them() {
+        let cut = |rows| cut([4, 0, 4, 2].into_iter(), rows);
+        assert_eq!(cut(0..4), Some(vec![(0, 0..4)]));
+        assert_eq!(cut(5..7), Some(vec![(2, 1..3)]));
+        assert_eq!(cut(3..10), Some(vec![(0, 3..4), (2, 0..4), (3, 0..2)]));
+        assert_eq!(cut(2..2), Some(vec![]));
+        assert_eq!(cut(9..11), None);
+        assert_eq!(cut(12..13), None);
+    }
+
+    #[test]
+    fn rows_in_the_memory_of_the_host_are_no_parts_of_a_tensor() {
+        let like = Data::Bf16(&[]);
+        let mut rows = Rows::zeros(&like, 2, 3).unwrap();
+        let two = [bf16::ONE; 2];
+        rows.put(1, &Data::Bf16(&two), 0..2);
+        assert_eq!(rows.to_f32().unwrap(), [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+        assert_eq!(rows.len(), 3);
+        assert!(!rows.parts(0..1, &mut Vec::new()));
+        assert!(Rows::zeros(&Data::U8(&[]), 2, 3).is_err());
     }
 }

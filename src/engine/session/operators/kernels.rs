@@ -23,6 +23,7 @@ macro_rules! file {
 
 static NORM: File = file!("norm");
 static GELU: File = file!("gelu");
+static NEIGHBOURS: File = file!("neighbours");
 static ATTENTION_16: File = file!("attention_16");
 static ATTENTION_64: File = file!("attention_64");
 static PAGED_ATTENTION8_32: File = file!("paged_attention8_32");
@@ -50,6 +51,10 @@ pub fn norm() -> Result<Arc<Kernel>, String> {
 
 pub fn gelu(name: &CStr) -> Result<Arc<Kernel>, String> {
     GELU.kernel(name)
+}
+
+pub fn neighbours() -> Result<Arc<Kernel>, String> {
+    NEIGHBOURS.kernel(c"neighbours")
 }
 
 /// A kernel of attention with heads of `dim` elements.
@@ -92,6 +97,7 @@ mod tests {
         for (file, source, options) in [
             (&NORM, "norm.cu", ""),
             (&GELU, "gelu.cu", ""),
+            (&NEIGHBOURS, "neighbours.cu", ""),
             (&ATTENTION_16, "attention.cu", "-DDIM=16"),
             (&ATTENTION_64, "attention.cu", "-DDIM=64"),
             (&PAGED_ATTENTION8_32, "paged_attention8.cu", "-DDIM=32"),
@@ -121,6 +127,7 @@ mod tests {
             (&PAGED_ATTENTION8_128, paged),
             (&NORM, &["layer_norm"][..]),
             (&GELU, &["bias_gelu", "bias_quick_gelu"]),
+            (&NEIGHBOURS, &["neighbours"]),
             (&ATTENTION_16, &["attention", "relative_attention"]),
             (
                 &ATTENTION_64,

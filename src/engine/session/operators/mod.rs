@@ -6,6 +6,7 @@
 //! | `LayerNorm` | stream f32, scale f32, shift f32 | normed |
 //! | `SkipLayerNorm` | product, bias f32, stream f32, scale f32, shift f32 | normed, sum f32 |
 //! | `BiasGelu`, `BiasQuickGelu` | x, bias f32 | as x |
+//! | `Neighbours` | x f32 | rows f32 |
 //! | `Attention` | qkv, bias f32 | attended |
 //! | `RelativeAttention` | qkv, bias f32, rows, columns | attended |
 //! | `PagedAttention8` | qkv, caches u8 with scales, lengths and places i32, cosines and sines f32 | attended, the caches |
@@ -19,6 +20,7 @@ mod attention;
 mod driver;
 mod gelu;
 mod kernels;
+mod neighbours;
 mod norm;
 mod paged_attention8;
 mod tensors;
@@ -36,6 +38,7 @@ pub(super) fn domain() -> ort::Result<Arc<OperatorDomain>> {
         .add(norm::SkipLayerNorm)?
         .add(gelu::BiasGelu)?
         .add(gelu::BiasQuickGelu)?
+        .add(neighbours::Neighbours)?
         .add(attention::Attention)?
         .add(attention::RelativeAttention)?
         .add(paged_attention8::PagedAttention8)?;

@@ -13,6 +13,14 @@ pub fn fault(why: impl std::fmt::Display) -> ort::Error {
     ort::Error::new(why.to_string())
 }
 
+/// An attribute that counts something.
+pub fn attribute(context: &KernelContext<'_>, name: &str) -> ort::Result<usize> {
+    let value: Option<i64> = context.get(name);
+    value
+        .and_then(|n| usize::try_from(n).ok())
+        .ok_or_else(|| fault(format!("the attribute {name} is missing or below 0")))
+}
+
 /// An input.
 pub struct Input<'c> {
     tensor: ValueRef<'c, DynTensorValueType>,
