@@ -81,14 +81,6 @@ pub fn stream(context: &ComputeContext) -> ort::Result<*mut c_void> {
     Ok(stream.map_or(std::ptr::null_mut(), |s| s.as_ptr().cast()))
 }
 
-/// The attribute `name`, a size.
-pub fn attribute(context: &KernelContext<'_>, name: &str) -> ort::Result<usize> {
-    let value: Option<i64> = context.get(name);
-    value
-        .and_then(|n| usize::try_from(n).ok())
-        .ok_or_else(|| fault(format!("the attribute {name} is missing or below 0")))
-}
-
 /// A number for a kernel, which counts in 32 bits.
 pub fn number(n: usize) -> ort::Result<u32> {
     u32::try_from(n).map_err(|_| fault(format!("{n} is too large a number for a kernel")))
