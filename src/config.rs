@@ -309,6 +309,25 @@ impl Mode {
     }
 }
 
+/// How the deepseek engine keeps keys and values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cache {
+    /// As they are computed: bfloat16 on CUDA, 32-bit floats on the CPU.
+    Bfloat16,
+    /// 8-bit integers with a scale for each token and head; CUDA alone.
+    Int8,
+}
+
+impl Cache {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bfloat16 => "bfloat16",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
 /// What `engine.name = "deepseek-ocr"` reads with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -320,6 +339,7 @@ pub struct DeepSeek {
     pub max_tokens: usize,
     /// Share of the GPU's memory that may be in use once the cache of keys and values is there.
     pub gpu_memory_utilization: f64,
+    pub cache: Cache,
     /// Tokens that this cache holds on the CPU.
     pub cache_tokens: usize,
     /// Pages decoded together at most.
@@ -341,6 +361,7 @@ impl Default for DeepSeek {
             prompt: "markdown".into(),
             max_tokens: 8192,
             gpu_memory_utilization: 0.9,
+            cache: Cache::Bfloat16,
             cache_tokens: 16_384,
             sequences: 128,
             step_tokens: 0,

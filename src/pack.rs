@@ -8,7 +8,7 @@ mod formula;
 mod operators;
 
 pub use formula::{Fit, Formula};
-pub use operators::{EIGHT, HEAD_DIMS, OPERATORS};
+pub use operators::{CACHE_8_HEAD_DIMS, CACHE_BLOCK, EIGHT, HEAD_DIMS, OPERATORS};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -187,6 +187,9 @@ fn a_pack_holds_what_its_manifest_says() {
                 expected.push(format!("vision.{form}.onnx"));
                 expected.push(format!("decoder.{form}.onnx"));
             }
+            if storage == Storage::Bf16 {
+                expected.push("decoder.cuda8.onnx".into());
+            }
             expected.sort();
             assert_eq!(names(&imported.path), expected);
             for role in [
@@ -198,7 +201,9 @@ fn a_pack_holds_what_its_manifest_says() {
             ] {
                 assert!(pack.file(role).unwrap().is_file());
             }
-            assert_eq!(pack.file("decoder_cuda").is_ok(), storage == Storage::Bf16);
+            for role in ["decoder_cuda", "decoder_cuda8"] {
+                assert_eq!(pack.file(role).is_ok(), storage == Storage::Bf16, "{role}");
+            }
             let g = pack.deepseek.unwrap();
             assert_eq!(g.dtype, storage);
             assert_eq!((g.bos, g.eos, g.block_tokens), (0, 1, 256));

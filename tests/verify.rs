@@ -145,6 +145,45 @@ fn what_cannot_be_compared_is_an_error() {
     );
 }
 
+#[test]
+fn a_cache_of_8_bits_that_cannot_be_is_refused_with_its_reason() {
+    let reference = data("tiny-deepseek-ocr");
+    let refused = |model: &str, device: &str, words: &[&str]| {
+        let more = ["--device", device, "--cache", "int8"];
+        let (code, told) = verify(model, &reference, &more);
+        assert_eq!(code, 78, "{told}");
+        assert!(told.contains("deepseek.cache = \"int8\""), "{told}");
+        for word in words {
+            assert!(told.contains(word), "\"{word}\": {told}");
+        }
+    };
+    refused("tiny-deepseek-ocr", "cpu", &["only CUDA", "hint: set"]);
+    refused("tiny-reader", "auto", &["32-bit floats", "--dtype bf16"]);
+
+    // A pack of an earlier version, and one whose heads have another size.
+    let changed = tempfile::tempdir().unwrap();
+    let from = DATA.path().join("models/tiny-deepseek-ocr");
+    for entry in std::fs::read_dir(&from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), changed.path().join(entry.file_name())).unwrap();
+    }
+    let manifest = changed.path().join("pack.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let with = |change: &dyn Fn(&mut toml::Table)| {
+        let mut table: toml::Table = text.parse().unwrap();
+        change(&mut table);
+        std::fs::write(&manifest, table.to_string()).unwrap();
+    };
+    let pack = changed.path().to_str().unwrap();
+    with(&|table| {
+        let files = table["files"].as_table_mut().unwrap();
+        files.remove("decoder_cuda8").unwrap();
+    });
+    refused(pack, "auto", &["decoder_cuda8", "model import DIR --force"]);
+    with(&|table| table["deepseek"]["head_dim"] = 48.into());
+    refused(pack, "auto", &["48 elements", "[32, 64, 128]"]);
+}
+
 /// The recorded values of one case, to be changed.
 struct Changed {
     folder: tempfile::TempDir,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::{DeviceName, Failure, ModeName};
+use super::{CacheName, DeviceName, Failure, ModeName};
 use crate::config::Device;
 use crate::engine::deepseek::records::PATIENCE;
 use crate::engine::deepseek::{DeepSeek, bench};
@@ -21,6 +21,8 @@ pub struct Arguments {
     model: String,
     #[arg(long, value_enum, help = "Where it runs")]
     device: Option<DeviceName>,
+    #[arg(long, value_enum, help = "How keys and values are kept")]
+    cache: Option<CacheName>,
     /// Sequences decoded together, one measurement each (default: 1,8,32,64,128,256; on the CPU 1,4)
     #[arg(
         long,
@@ -51,6 +53,9 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     config.engine.model.clone_from(&a.model);
     if let Some(device) = a.device {
         config.engine.device = device.into();
+    }
+    if let Some(cache) = a.cache {
+        config.deepseek.cache = cache.into();
     }
     if let Some(mode) = a.mode {
         config.deepseek.mode = mode.into();
@@ -84,10 +89,11 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     let model = reader.model();
     let (recorded, sizes) = model.decoder.records();
     println!(
-        "{}: {} on {}, cache of {} tokens, steps of {recorded} of {sizes} sizes recorded, loaded in {:.1} s",
+        "{}: {} on {}, {} cache of {} tokens, steps of {recorded} of {sizes} sizes recorded, loaded in {:.1} s",
         a.model,
         crate::pack::DEEPSEEK_OCR,
         model.device,
+        config.deepseek.cache.name(),
         model.cache_tokens(),
         began.elapsed().as_secs_f64()
     );

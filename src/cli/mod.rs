@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::agent::{AgentError, Installation};
-use crate::config::{Config, Device, Mode, Source, TextLayer};
+use crate::config::{Cache, Config, Device, Mode, Source, TextLayer};
 use crate::engine::session::LIBRARY;
 
 /// Turns PDF files into Markdown, boxes, a layout PDF and pictures.
@@ -96,6 +96,13 @@ enum DeviceName {
     Cpu,
 }
 
+/// How deepseek-ocr keeps keys and values.
+#[derive(Clone, Copy, ValueEnum)]
+enum CacheName {
+    Bfloat16,
+    Int8,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum TextLayerName {
     Auto,
@@ -107,6 +114,15 @@ impl From<TextLayerName> for TextLayer {
         match name {
             TextLayerName::Auto => Self::Auto,
             TextLayerName::Never => Self::Never,
+        }
+    }
+}
+
+impl From<CacheName> for Cache {
+    fn from(name: CacheName) -> Self {
+        match name {
+            CacheName::Bfloat16 => Self::Bfloat16,
+            CacheName::Int8 => Self::Int8,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{CONFIGURATION, DeviceName, Failure, SOME_FAILED};
+use super::{CONFIGURATION, CacheName, DeviceName, Failure, SOME_FAILED};
 use crate::engine::deepseek::model::Model;
 use crate::engine::deepseek::verify::{self, Row, Set, SetError, Summary, Tolerances, VerifyError};
 use crate::pack::{DEEPSEEK_OCR, MANIFEST, Pack};
@@ -22,6 +22,8 @@ pub struct Arguments {
     reference: PathBuf,
     #[arg(long, value_enum, help = "Where the model runs")]
     device: Option<DeviceName>,
+    #[arg(long, value_enum, help = "How keys and values are kept")]
+    cache: Option<CacheName>,
 }
 
 pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
@@ -29,6 +31,9 @@ pub fn run(file: Option<PathBuf>, a: Arguments) -> Result<u8, Failure> {
     config.engine.name = DEEPSEEK_OCR.into();
     if let Some(device) = a.device {
         config.engine.device = device.into();
+    }
+    if let Some(cache) = a.cache {
+        config.deepseek.cache = cache.into();
     }
     let installation = super::installation(&config);
     let folder = find(&installation.models, &a.model)?;

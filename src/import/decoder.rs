@@ -3,10 +3,11 @@
 //!
 //! Tokens of many sequences stand packed in one dimension, prompts and single next tokens alike;
 //! keys and values go to a cache in blocks of [`BLOCK`] tokens, which the host binds to input and
-//! output alike. The two forms have the same inputs, outputs and weights, and differ in their
-//! number type and in who attends: `PagedAttention` on CUDA ([`Form::Cuda`]), standard operators
-//! on the CPU ([`Form::Cpu`], `attention.rs`). The host keeps every number in the cache finite:
-//! what a mask hides still meets a factor 0.
+//! output alike. The forms have the same inputs, outputs and weights, and differ in their number type
+//! and in who attends: `PagedAttention` on CUDA ([`Form::Cuda`]), standard operators on the CPU
+//! ([`Form::Cpu`], `attention.rs`). The host keeps every number in the cache finite: what a mask hides
+//! still meets a factor 0. [`Form::Cuda8`] has a cache of 8-bit integers, whose scales are inputs and
+//! outputs too, and dropleaf's own `PagedAttention8`.
 //!
 //! The residual stream, its norms, the experts' gate and the head are in 32 bits on CUDA too: what
 //! an addition to the stream rounds, all later layers see.
@@ -17,9 +18,10 @@ use super::error::ImportError;
 use super::experts::{experts, gated_mlp};
 use super::graph::{DType, Dim, Graph, Value};
 use super::plan::{Part, Plan};
+use crate::pack::{CACHE_8_HEAD_DIMS, CACHE_BLOCK};
 
-/// Tokens in a block of the cache; `PagedAttention` asks for multiples of 256.
-pub const BLOCK: u64 = 256;
+/// Tokens in a block of the cache.
+pub const BLOCK: u64 = CACHE_BLOCK;
 
 /// For which device a graph is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +30,17 @@ pub enum Form {
     Cpu,
     /// bfloat16 for products and attention, operators that ONNX Runtime has for CUDA.
     Cuda,
+    /// The same over a cache of 8 bits; of the decoder alone.
+    Cuda8,
 }
 
 impl Form {
-    /// The type in which graphs of this form compute: of products, of attention and of the cache.
+    /// The type in which graphs of this form compute: of products, of attention and, but for
+    /// [`Self::Cuda8`], of the cache.
     pub fn compute(self) -> DType {
         match self {
             Self::Cpu => DType::F32,
-            Self::Cuda => DType::Bf16,
+            Self::Cuda | Self::Cuda8 => DType::Bf16,
         }
     }
 
@@ -44,8 +49,46 @@ impl Form {
         match self {
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",
+            Self::Cuda8 => "cuda8",
         }
     }
+
+    /// The tensors in which a layer keeps keys and values: their names, `.L` being the layer, with
+    /// types and shapes.
+    fn caches(self, model: &Language) -> Vec<Cache> {
+        let (blocks, tokens) = (Dim::Free("blocks"), Dim::Fixed(BLOCK));
+        let [heads, dim] = [model.heads, model.head_dim].map(Dim::Fixed);
+        let cache = |name, dtype, shape: &[Dim]| Cache {
+            name,
+            dtype,
+            shape: shape.to_vec(),
+        };
+        match self {
+            Self::Cpu | Self::Cuda => ["key_cache", "value_cache"]
+                .map(|name| cache(name, self.compute(), &[blocks, tokens, heads, dim]))
+                .into(),
+            Self::Cuda8 => {
+                let caches = ["key_cache", "value_cache"]
+                    .map(|name| cache(name, DType::U8, &[blocks, heads, tokens, dim]));
+                let scales = ["key_scales", "value_scales"]
+                    .map(|name| cache(name, DType::Bf16, &[blocks, heads, tokens]));
+                [caches, scales].concat()
+            }
+        }
+    }
+}
+
+/// Whether there is a graph of [`Form::Cuda8`] of `model`.
+pub fn has_cuda8(model: &Language) -> bool {
+    CACHE_8_HEAD_DIMS.contains(&model.head_dim)
+}
+
+/// A tensor that keeps keys or values, or their scales.
+#[derive(Clone)]
+struct Cache {
+    name: &'static str,
+    dtype: DType,
+    shape: Vec<Dim>,
 }
 
 /// Builds the graph over weights in `data_file`.
@@ -56,7 +99,7 @@ pub fn build(
     data_file: &str,
 ) -> Result<Graph, ImportError> {
     let mut g = Graph::new("decoder", form.compute(), data_file);
-    let inputs = Inputs::declare(&mut g, model);
+    let inputs = Inputs::declare(&mut g, model, form);
     let attention = Attention::new(&mut g, model, form, &inputs);
 
     let (text, image) = g.within("embed", |g| embed(g, plan, model, &inputs))?;
@@ -110,21 +153,12 @@ pub(super) struct Inputs {
     /// `i64 [K, 2]` and `f32 [K]`
     ban_rows: Value,
     ban_values: Value,
-    /// Keys and values of each layer: `[blocks, BLOCK, heads, head_dim]`.
-    caches: Vec<[Value; 2]>,
-}
-
-fn cache_shape(model: &Language) -> [Dim; 4] {
-    [
-        Dim::Free("blocks"),
-        Dim::Fixed(BLOCK),
-        Dim::Fixed(model.heads),
-        Dim::Fixed(model.head_dim),
-    ]
+    /// Of each layer, as [`Form::caches`] lists them.
+    caches: Vec<Vec<Value>>,
 }
 
 impl Inputs {
-    fn declare(g: &mut Graph, model: &Language) -> Self {
+    fn declare(g: &mut Graph, model: &Language, form: Form) -> Self {
         let tokens = Dim::Free("tokens");
         let compute = g.compute();
         let images = [Dim::Free("images"), Dim::Fixed(model.hidden)];
@@ -148,14 +182,9 @@ impl Inputs {
             caches: Vec::new(),
         };
         for layer in 0..model.layers {
-            let cache = ["key", "value"].map(|what| {
-                g.input(
-                    &format!("{what}_cache.{layer}"),
-                    compute,
-                    &cache_shape(model),
-                )
-            });
-            inputs.caches.push(cache);
+            let caches = form.caches(model).into_iter();
+            let caches = caches.map(|c| g.input(&format!("{}.{layer}", c.name), c.dtype, &c.shape));
+            inputs.caches.push(caches.collect());
         }
         inputs
     }
@@ -220,8 +249,8 @@ struct Attention {
     blocks: Value,
     slots: Value,
     metadata: Value,
-    caches: Vec<[Value; 2]>,
-    /// Cosines and sines of each position, `[positions, head_dim / 2]`.
+    caches: Vec<Vec<Value>>,
+    /// Cosines and sines of each position, `[positions, head_dim / 2]`; for a cache of 8 bits in 32.
     rotary: [Value; 2],
     /// What the CPU form knows about its tokens and the cache's.
     places: Option<Places>,
@@ -233,6 +262,10 @@ impl Attention {
         let shape = [model.max_positions as i64, model.head_dim as i64 / 2];
         let places = (form == Form::Cpu)
             .then(|| g.within("places", |g| Places::build(g, inputs, model.max_positions)));
+        let tables = [&cos, &sin].map(|table| match form {
+            Form::Cpu | Form::Cuda => g.floats(&shape, table),
+            Form::Cuda8 => g.floats32(&shape, table),
+        });
         Self {
             form,
             cumulative: inputs.cumulative,
@@ -241,7 +274,7 @@ impl Attention {
             slots: inputs.slots,
             metadata: inputs.metadata,
             caches: inputs.caches.clone(),
-            rotary: [g.floats(&shape, &cos), g.floats(&shape, &sin)],
+            rotary: tables,
             places,
         }
     }
@@ -260,12 +293,31 @@ impl Attention {
             .map(|p| Part::whole(format!("{prefix}.{p}_proj.weight"), &[hidden, hidden]));
         let weight = g.weight(&plan.beside(&format!("{prefix}.qkv_proj"), parts.to_vec())?);
         let qkv = g.matmul(x, weight);
-        let [keys, values] = self.caches[layer as usize];
+        let (x, caches) = self.attend(g, model, qkv, &self.caches[layer as usize]);
+        for (cache, value) in self.form.caches(model).into_iter().zip(caches) {
+            let name = format!("{}_out.{layer}", cache.name);
+            g.output(&name, value, cache.dtype, &cache.shape);
+        }
+        g.product(plan, x, &format!("{prefix}.o_proj"), &[hidden, hidden])
+    }
+
+    /// With packed queries, keys and values, `[T, 3 * hidden]`: the result, `[T, hidden]`, and the
+    /// caches with the new keys and values in.
+    fn attend(
+        &self,
+        g: &mut Graph,
+        model: &Language,
+        qkv: Value,
+        caches: &[Value],
+    ) -> (Value, Vec<Value>) {
+        let none = Value::NONE;
         let [cos, sin] = self.rotary;
-        let (x, keys, values) = match &self.places {
-            Some(places) => places.attend(g, model, qkv, [keys, values], self.rotary),
-            None => {
-                let none = Value::NONE;
+        match (&self.places, caches) {
+            (Some(places), &[keys, values]) => {
+                let (x, keys, values) = places.attend(g, model, qkv, [keys, values], self.rotary);
+                (x, vec![keys, values])
+            }
+            (None, &[keys, values]) => {
                 let [x, keys, values] = g
                     .contrib(
                         "PagedAttention",
@@ -293,14 +345,26 @@ impl Attention {
                     .int("kv_num_heads", model.heads as i64)
                     .int("do_rotary", 1)
                     .outputs();
-                (x, keys, values)
+                (x, vec![keys, values])
             }
-        };
-        for (what, value) in [("key", keys), ("value", values)] {
-            let name = format!("{what}_cache_out.{layer}");
-            g.output(&name, value, self.form.compute(), &cache_shape(model));
+            _ => {
+                let places = [
+                    self.cumulative,
+                    self.past,
+                    self.blocks,
+                    cos,
+                    sin,
+                    self.slots,
+                ];
+                let inputs = [&[qkv], caches, &places].concat();
+                let [x, caches @ ..] = g
+                    .own("PagedAttention8", &inputs)
+                    .int("heads", model.heads as i64)
+                    .int("dim", model.head_dim as i64)
+                    .outputs::<5>();
+                (x, caches.into())
+            }
         }
-        g.product(plan, x, &format!("{prefix}.o_proj"), &[hidden, hidden])
     }
 }
 

@@ -128,6 +128,10 @@ pub fn import(
         graphs.push((format!("vision_{}", form.name()), graph.encode()));
         let graph = decoder::build(&mut plan, &config.language, form, WEIGHTS)?;
         graphs.push((format!("decoder_{}", form.name()), graph.encode()));
+        if form == Form::Cuda && decoder::has_cuda8(&config.language) {
+            let graph = decoder::build(&mut plan, &config.language, Form::Cuda8, WEIGHTS)?;
+            graphs.push((format!("decoder_{}", Form::Cuda8.name()), graph.encode()));
+        }
     }
     let learned = Learned::read(&mut plan, &config, &measured)?;
     let plan = plan.finish()?;

@@ -27,7 +27,9 @@ fn graphs(name: &str, dtype: DType, forms: &[Form]) -> (Vec<ModelProto>, u64) {
     let mut plan = Plan::new(checkpoint.shards, dtype);
     let mut all = Vec::new();
     for &form in forms {
-        all.push(vision::build(&mut plan, &config, &measured, form, "w.bin").unwrap());
+        if form != Form::Cuda8 {
+            all.push(vision::build(&mut plan, &config, &measured, form, "w.bin").unwrap());
+        }
         all.push(decoder::build(&mut plan, &config.language, form, "w.bin").unwrap());
     }
     Learned::read(&mut plan, &config, &measured).unwrap();
@@ -40,10 +42,10 @@ fn graphs(name: &str, dtype: DType, forms: &[Form]) -> (Vec<ModelProto>, u64) {
 }
 
 fn every() -> Vec<(Vec<ModelProto>, u64)> {
-    let both = [Form::Cpu, Form::Cuda];
+    let all = [Form::Cpu, Form::Cuda, Form::Cuda8];
     vec![
-        graphs("tiny-deepseek-ocr", DType::Bf16, &both),
-        graphs("tiny-reader", DType::Bf16, &both),
+        graphs("tiny-deepseek-ocr", DType::Bf16, &all),
+        graphs("tiny-reader", DType::Bf16, &all),
         graphs("tiny-reader", DType::F32, &[Form::Cpu]),
     ]
 }
@@ -176,21 +178,103 @@ fn both_forms_have_the_same_inputs_and_outputs() {
     }
 }
 
+/// What the engine binds to the graph over a cache of 8 bits, beside what all forms take.
 #[test]
-fn caches_are_written_by_the_node_that_takes_them() {
-    let (models, _) = graphs("tiny-reader", DType::Bf16, &[Form::Cpu, Form::Cuda]);
-    for (model, op) in [(&models[1], "ScatterND"), (&models[3], "PagedAttention")] {
-        let graph = model.graph.as_ref().unwrap();
+fn a_cache_of_8_bits_has_scales() {
+    let (models, _) = graphs("tiny-reader", DType::Bf16, &[Form::Cuda, Form::Cuda8]);
+    let [plain, eight] = [1, 2].map(|i| models[i].graph.clone().unwrap());
+    let is_cache = |name: &String| name.contains("_cache") || name.contains("_scales");
+    for (of, others, suffix) in [
+        (&eight.input, &plain.input, ""),
+        (&eight.output, &plain.output, "_out"),
+    ] {
+        let (mut own, mut others) = (shapes(of), shapes(others));
         for layer in 0..4 {
             for what in ["key", "value"] {
-                let (from, to) = (
-                    format!("{what}_cache.{layer}"),
-                    format!("{what}_cache_out.{layer}"),
+                let dims = |dims: &[&str]| dims.iter().map(|d| (*d).to_owned()).collect::<Vec<_>>();
+                assert_eq!(
+                    own[&format!("{what}_cache{suffix}.{layer}")],
+                    (DataType::Uint8 as i32, dims(&["blocks", "3", "256", "64"]))
                 );
+                assert_eq!(
+                    own[&format!("{what}_scales{suffix}.{layer}")],
+                    (DataType::Bfloat16 as i32, dims(&["blocks", "3", "256"]))
+                );
+            }
+        }
+        own.retain(|name, _| !is_cache(name));
+        others.retain(|name, _| !is_cache(name));
+        assert_eq!(own, others);
+    }
+    let nodes = |graph: &crate::import::onnx::GraphProto, op: &str| {
+        let nodes = graph.node.iter();
+        nodes.filter(|n| n.op_type.as_deref() == Some(op)).count()
+    };
+    assert_eq!(
+        (
+            nodes(&eight, "PagedAttention8"),
+            nodes(&eight, "PagedAttention")
+        ),
+        (4, 0)
+    );
+    assert_eq!(
+        (
+            nodes(&plain, "PagedAttention8"),
+            nodes(&plain, "PagedAttention")
+        ),
+        (0, 4)
+    );
+    let node = eight
+        .node
+        .iter()
+        .find(|n| n.op_type.as_deref() == Some("PagedAttention8"));
+    let node = node.unwrap();
+    let attributes = node.attribute.iter();
+    let attributes: Vec<_> = attributes
+        .map(|a| (a.name.as_deref().unwrap(), a.i))
+        .collect();
+    assert_eq!(attributes, [("heads", Some(3)), ("dim", Some(64))]);
+    // Positions in 32 bits.
+    for table in &node.input[8..10] {
+        let mut tables = eight.initializer.iter();
+        let table = tables.find(|t| t.name.as_ref() == Some(table)).unwrap();
+        assert_eq!(table.data_type, Some(DataType::Float as i32));
+        assert_eq!(table.dims, [8192, 32]);
+    }
+}
+
+#[test]
+fn caches_are_written_by_the_node_that_takes_them() {
+    let forms = [Form::Cpu, Form::Cuda, Form::Cuda8];
+    let (models, _) = graphs("tiny-reader", DType::Bf16, &forms);
+    let caches = ["key_cache", "value_cache"];
+    let with_scales = ["key_cache", "value_cache", "key_scales", "value_scales"];
+    for (model, op, caches) in [
+        (&models[1], "ScatterND", &caches[..]),
+        (&models[3], "PagedAttention", &caches),
+        (&models[4], "PagedAttention8", &with_scales),
+    ] {
+        let graph = model.graph.as_ref().unwrap();
+        for layer in 0..4 {
+            for what in caches {
+                let (from, to) = (format!("{what}.{layer}"), format!("{what}_out.{layer}"));
                 let node = graph.node.iter().find(|n| n.output.contains(&to)).unwrap();
                 assert_eq!(node.op_type.as_deref(), Some(op));
                 assert!(node.input.contains(&from), "{to} does not share {from}");
             }
         }
     }
+    // The operator's outputs are its inputs' memory, each in its place.
+    let graph = models[4].graph.as_ref().unwrap();
+    let mut nodes = graph.node.iter();
+    let node = nodes.find(|n| n.op_type.as_deref() == Some("PagedAttention8"));
+    let node = node.unwrap();
+    assert_eq!(
+        node.input[1..5],
+        with_scales.map(|what| format!("{what}.0"))
+    );
+    assert_eq!(
+        node.output[1..],
+        with_scales.map(|what| format!("{what}_out.0"))
+    );
 }

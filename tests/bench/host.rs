@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use dropleaf::engine::deepseek::bench::{Numbers, median};
-use dropleaf::engine::deepseek::cache::Blocks;
+use dropleaf::engine::deepseek::cache::{Blocks, Layout};
 use dropleaf::engine::deepseek::decoder::Decoder;
 use dropleaf::engine::deepseek::guard::Rule;
 use dropleaf::engine::deepseek::preprocess::{View as PageView, Views};
@@ -187,7 +187,14 @@ fn main() -> Result<(), Failure> {
     let blocks = Blocks::new(SEQUENCES * 40, geometry.block_tokens);
     let mut schedule = Schedule::new(limits, blocks, tokenizer.whitelist());
     let graph = Box::new(Nothing(Numbers::new(1)));
-    let mut decoder = Decoder::new(graph, ElementType::Bf16, &geometry, Vec::new());
+    let element = ElementType::Bf16;
+    let mut decoder = Decoder::new(
+        graph,
+        element,
+        Layout::Plain(element),
+        &geometry,
+        Vec::new(),
+    );
     decoder.keep(1)?;
     decoder.record(&[SEQUENCES], geometry.max_positions)?;
     let rows = Rows {

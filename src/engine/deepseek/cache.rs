@@ -1,7 +1,63 @@
 //! Blocks of the paged cache of keys and values: who owns which, and how many there are.
 //!
-//! The cache itself is on the device; here are only numbers. A block belongs to one [`Table`] or
+//! The cache itself is on the device ([`Layout`] says as which tensors); here are only numbers. A block belongs to one [`Table`] or
 //! is free: tables cannot be copied, and blocks come and go through [`Blocks`] alone.
+
+use crate::engine::session::{ElementType, Resident};
+use crate::pack::Geometry;
+
+/// How keys and values stand in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// As they are computed, `[blocks, tokens, heads, head_dim]` of each layer.
+    Plain(ElementType),
+    /// As 8-bit integers, the zero being 128, `[blocks, heads, tokens, head_dim]`, with a scale for
+    /// each token and head, bfloat16 `[blocks, heads, tokens]`.
+    Int8,
+}
+
+impl Layout {
+    /// The tensors of a cache of `blocks` blocks.
+    pub fn residents(self, geometry: &Geometry, blocks: usize) -> Vec<Resident> {
+        let (tokens, heads, dim) = (geometry.block_tokens, geometry.heads, geometry.head_dim);
+        let tensors = match self {
+            Self::Plain(element) => {
+                let shape = vec![blocks, tokens, heads, dim];
+                ["key_cache", "value_cache"]
+                    .map(|name| (name, element, shape.clone()))
+                    .to_vec()
+            }
+            Self::Int8 => {
+                let (caches, scales) = (
+                    vec![blocks, heads, tokens, dim],
+                    vec![blocks, heads, tokens],
+                );
+                vec![
+                    ("key_cache", ElementType::U8, caches.clone()),
+                    ("value_cache", ElementType::U8, caches),
+                    ("key_scales", ElementType::Bf16, scales.clone()),
+                    ("value_scales", ElementType::Bf16, scales),
+                ]
+            }
+        };
+        let of_layer = |layer: usize| {
+            let tensors = tensors.iter();
+            tensors.map(move |(name, element, shape)| Resident {
+                input: format!("{name}.{layer}"),
+                output: format!("{name}_out.{layer}"),
+                element: *element,
+                shape: shape.iter().map(|&d| d as i64).collect(),
+            })
+        };
+        (0..geometry.layers).flat_map(of_layer).collect()
+    }
+
+    /// Bytes of one block: keys and values of every head in every layer for each of its tokens.
+    pub fn block_bytes(self, geometry: &Geometry) -> usize {
+        let residents = self.residents(geometry, 1);
+        residents.iter().filter_map(Resident::bytes).sum()
+    }
+}
 
 /// All blocks of a cache.
 #[derive(Debug)]
@@ -70,17 +126,6 @@ impl Blocks {
     }
 }
 
-/// Bytes of one block: a key and a value of every head in every layer for each of its tokens.
-pub fn block_bytes(
-    layers: usize,
-    heads: usize,
-    head_dim: usize,
-    tokens: usize,
-    element: usize,
-) -> usize {
-    2 * layers * heads * head_dim * tokens * element
-}
-
 /// How many blocks a device gets: what `share` of its memory leaves beside what is in use already,
 /// but no more than `useful`. `total` and `free` in bytes.
 pub fn device_blocks(
@@ -100,6 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::deepseek::fixtures;
 
     #[test]
     fn a_device_gives_what_is_left_of_its_share() {
@@ -107,8 +153,27 @@ mod tests {
         assert_eq!(device_blocks(100, 70, 0.9, 7, 1000), 8);
         assert_eq!(device_blocks(100, 70, 0.9, 7, 5), 5);
         assert_eq!(device_blocks(100, 5, 0.9, 7, 1000), 0);
-        // 12 layers, 10 heads of 128, bfloat16: 61,440 bytes a token.
-        assert_eq!(block_bytes(12, 10, 128, 256, 2), 61_440 * 256);
+    }
+
+    #[test]
+    fn a_block_takes_what_its_tensors_do() {
+        let published = fixtures::published();
+        // 12 layers, 10 heads of 128: 61,440 bytes a token in bfloat16; a scale has 2 bytes.
+        let plain = Layout::Plain(ElementType::Bf16);
+        assert_eq!(plain.block_bytes(&published), 61_440 * 256);
+        assert_eq!(Layout::Int8.block_bytes(&published), 31_200 * 256);
+        let residents = Layout::Int8.residents(&published, 7);
+        assert_eq!(residents.len(), 4 * 12);
+        let told = |i: usize| {
+            let r: &Resident = &residents[i];
+            (&*r.input, &*r.output, r.element, &*r.shape)
+        };
+        let (u8, bf16) = (ElementType::U8, ElementType::Bf16);
+        let caches: &[i64] = &[7, 10, 256, 128];
+        assert_eq!(told(0), ("key_cache.0", "key_cache_out.0", u8, caches));
+        let scales: &[i64] = &[7, 10, 256];
+        let last = ("value_scales.11", "value_scales_out.11", bf16, scales);
+        assert_eq!(told(47), last);
     }
 
     proptest! {

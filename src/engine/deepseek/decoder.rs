@@ -9,12 +9,13 @@
 
 use half::bf16;
 
+use super::cache::Layout;
 use super::fixed::Fixed;
 use super::numbers::{METADATA, Numbers};
 use super::records::Records;
 use super::rows::{Elements, Rows};
 use super::schedule::{Key, Step};
-use crate::engine::session::{ElementType, Graph, OnDevice, PartType, Resident, RunError, View};
+use crate::engine::session::{ElementType, Graph, OnDevice, PartType, RunError, View};
 use crate::pack::Geometry;
 
 /// How a step was run.
@@ -40,13 +41,8 @@ pub struct Chosen {
 pub struct Decoder {
     /// What runs the steps; its resident tensors are the cache.
     pub graph: Box<dyn Graph>,
-    /// Type of the cache and of image rows.
-    element: ElementType,
-    hidden: usize,
-    layers: usize,
-    heads: usize,
-    head_dim: usize,
-    block_tokens: usize,
+    geometry: Geometry,
+    layout: Layout,
     /// Outputs with the scores by which each layer with experts chooses them.
     routers: Vec<String>,
     /// Steps of fixed size that the graph has recorded or can record.
@@ -62,62 +58,41 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// `routers` names the graph's outputs `router.*`, if it has any.
+    /// `element` is the type of image rows, `routers` names the graph's outputs `router.*`, if it has
+    /// any.
     pub fn new(
         graph: Box<dyn Graph>,
         element: ElementType,
+        layout: Layout,
         geometry: &Geometry,
         routers: Vec<String>,
     ) -> Self {
         Self {
             graph,
             routers,
-            element,
-            hidden: geometry.hidden,
-            layers: geometry.layers,
-            heads: geometry.heads,
-            head_dim: geometry.head_dim,
-            block_tokens: geometry.block_tokens,
+            geometry: geometry.clone(),
+            layout,
             records: Records::default(),
             repeats: true,
             replayed: 0,
             way: Way::default(),
             embeds: match element {
-                ElementType::F32 => Elements::F32(Vec::new()),
                 ElementType::Bf16 => Elements::Bf16(Vec::new()),
+                _ => Elements::F32(Vec::new()),
             },
         }
     }
 
     /// Bytes of one block of the cache.
     pub fn block_bytes(&self) -> usize {
-        let element = match self.element {
-            ElementType::F32 => 4,
-            ElementType::Bf16 => 2,
-        };
-        super::cache::block_bytes(
-            self.layers,
-            self.heads,
-            self.head_dim,
-            self.block_tokens,
-            element,
-        )
+        self.layout.block_bytes(&self.geometry)
     }
 
     /// Gives the graph a cache of `blocks` blocks, all zero, in place of any that it has. Records are
     /// dropped.
     pub fn keep(&mut self, blocks: usize) -> Result<(), RunError> {
         self.records.clear();
-        let shape = [blocks, self.block_tokens, self.heads, self.head_dim].map(|d| d as i64);
-        let residents: Vec<Resident> = (0..self.layers)
-            .flat_map(|layer| ["key", "value"].map(|what| (what, layer)))
-            .map(|(what, layer)| Resident {
-                input: format!("{what}_cache.{layer}"),
-                output: format!("{what}_cache_out.{layer}"),
-                element: self.element,
-                shape: shape.to_vec(),
-            })
-            .collect();
+        let residents = self.layout.residents(&self.geometry, blocks);
         self.graph.keep(&residents)
     }
 
@@ -126,11 +101,12 @@ impl Decoder {
     /// recorded when they are wanted. The cache must be there; what it holds is not changed.
     pub fn record(&mut self, sizes: &[usize], tokens: usize) -> Result<(), RunError> {
         self.records.clear();
-        let width = tokens.div_ceil(self.block_tokens).max(1);
+        let block_tokens = self.geometry.block_tokens;
+        let width = tokens.div_ceil(block_tokens).max(1);
         // The tensors of all sizes are there before the first is recorded; see [`Graph::record`].
         let mut ready = Vec::with_capacity(sizes.len());
         for &size in sizes {
-            let fixed = Fixed::new(size, width, self.block_tokens);
+            let fixed = Fixed::new(size, width, block_tokens);
             self.prepare(&fixed)?;
             ready.push(fixed);
         }
@@ -156,11 +132,12 @@ impl Decoder {
 
     fn prepare(&mut self, fixed: &Fixed) -> Result<(), RunError> {
         let size = fixed.size();
-        let shape = [1, self.hidden as i64];
-        let (zeros, rounded) = (vec![0.0; self.hidden], vec![bf16::ZERO; self.hidden]);
-        let blank = match self.element {
-            ElementType::F32 => View::new(&shape, &zeros),
-            ElementType::Bf16 => View::new(&shape, &rounded),
+        let hidden = self.geometry.hidden;
+        let shape = [1, hidden as i64];
+        let (zeros, rounded) = (vec![0.0; hidden], vec![bf16::ZERO; hidden]);
+        let blank = match self.embeds {
+            Elements::Bf16(_) => View::new(&shape, &rounded),
+            _ => View::new(&shape, &zeros),
         };
         let numbers = Numbers {
             input_ids: &fixed.inputs.input_ids,
@@ -311,7 +288,7 @@ impl Decoder {
         if there.is_none() {
             self.gather(step, rows)?;
         }
-        let shape = [step.embeds.len().max(1) as i64, self.hidden as i64];
+        let shape = [step.embeds.len().max(1) as i64, self.geometry.hidden as i64];
         let images = match (&there, &self.embeds) {
             (Some(tensor), _) => View::on_device(tensor),
             (None, Elements::F32(e)) => View::new(&shape, e),
@@ -356,7 +333,7 @@ impl Decoder {
         if parts.is_empty() {
             return Ok(None);
         }
-        let shape = [step.embeds.len() as i64, self.hidden as i64];
+        let shape = [step.embeds.len() as i64, self.geometry.hidden as i64];
         self.graph.joined(PartType::Bf16, &shape, &parts)
     }
 
@@ -366,7 +343,7 @@ impl Decoder {
         step: &Step,
         rows: &dyn Fn(Key) -> Option<&'r Rows>,
     ) -> Result<(), RunError> {
-        let hidden = self.hidden;
+        let hidden = self.geometry.hidden;
         match &mut self.embeds {
             Elements::F32(to) => to.clear(),
             Elements::Bf16(to) => to.clear(),
@@ -433,7 +410,7 @@ mod tests {
     use crate::engine::deepseek::fixtures;
     use crate::engine::deepseek::guard::Rule;
     use crate::engine::deepseek::schedule::{Limits, Request, Schedule, Settings};
-    use crate::engine::session::Data;
+    use crate::engine::session::{Data, Resident};
 
     /// What was given, by name: shape and elements in words.
     type Given = Arc<Mutex<BTreeMap<String, String>>>;
@@ -480,6 +457,11 @@ mod tests {
         }
     }
 
+    fn decoder(graph: Recorder, geometry: &Geometry) -> Decoder {
+        let (element, layout) = (ElementType::F32, Layout::Plain(ElementType::F32));
+        Decoder::new(Box::new(graph), element, layout, geometry, Vec::new())
+    }
+
     fn schedule() -> Schedule {
         let limits = Limits {
             sequences: 4,
@@ -520,7 +502,7 @@ mod tests {
         };
         let mut geometry = fixtures::published();
         (geometry.hidden, geometry.layers, geometry.block_tokens) = (2, 2, 4);
-        let mut decoder = Decoder::new(Box::new(graph), ElementType::F32, &geometry, Vec::new());
+        let mut decoder = decoder(graph, &geometry);
         decoder.keep(9).unwrap();
         let kept: Vec<_> = kept.lock().unwrap().clone();
         let names: Vec<_> = kept.iter().map(|k| (&*k.input, &*k.output)).collect();
@@ -575,7 +557,7 @@ mod tests {
         };
         let mut geometry = fixtures::published();
         geometry.hidden = 2;
-        let mut decoder = Decoder::new(Box::new(graph), ElementType::F32, &geometry, Vec::new());
+        let mut decoder = decoder(graph, &geometry);
         let (step, _) = schedule().plan();
         let short = Rows {
             width: 2,

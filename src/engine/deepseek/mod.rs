@@ -56,7 +56,7 @@ use self::understanding::Understanding;
 use super::paddle::orientation::Orientation;
 use super::session::{Place, RunError};
 use super::{EngineError, Identity, ReadError, ReadTask, Reader};
-use crate::config::{Config, Mode};
+use crate::config::{Cache, Config, Mode};
 use crate::durable;
 use crate::pack::{DEEPSEEK_OCR, Pack};
 use crate::page::{ImageWish, Reading, Rotation, Tried};
@@ -159,9 +159,13 @@ impl DeepSeek {
         };
         let orientation = orientation(&model, models);
         // Who reads when the model cannot, the precision and the size of the cache change readings.
+        let cache = match wanted.cache {
+            Cache::Bfloat16 => "cache",
+            Cache::Int8 => "int8 cache",
+        };
         let default = Pack::open(&models.join("paddle"), "paddle").map(|pack| pack.digest());
         let settings = format!(
-            "{DEEPSEEK_OCR} {REVISION} dpi {DPI} {MAX_PIXELS} turned {} fallback {} {:?} cache {} {:?} {first:?} forced {:?}",
+            "{DEEPSEEK_OCR} {REVISION} dpi {DPI} {MAX_PIXELS} turned {} fallback {} {:?} {cache} {} {:?} {first:?} forced {:?}",
             orientation.is_some(),
             default.as_deref().unwrap_or("none"),
             model.place,

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::cache::{Blocks, device_blocks};
+use super::cache::{Blocks, Layout, device_blocks};
 use super::decoder::{Chosen, Decoder};
 use super::fixed;
 use super::preprocess::{self, Views};
@@ -16,10 +16,10 @@ use super::rows::Rows;
 use super::schedule::{End, Finished, Key, Limits, Request, Schedule, Settings, Step};
 use super::tokens::{Prompt, Tokenizer};
 use super::vision::{self, Seen, Vision};
-use crate::config::{Config, DeepSeek as Wanted, Device, Mode};
+use crate::config::{Cache, Config, DeepSeek as Wanted, Device, Mode};
 use crate::engine::EngineError;
 use crate::engine::session::{ElementType, OrtGraph, Place, RunError, Runtime, Uploads};
-use crate::pack::{DEEPSEEK_OCR, Geometry, Pack, Storage};
+use crate::pack::{CACHE_8_HEAD_DIMS, DEEPSEEK_OCR, Geometry, Pack, Storage};
 use crate::page::PageImage;
 
 /// Tokens of a step on the CPU: few, so that a page that begins does not hold the others up.
@@ -42,6 +42,11 @@ const LEAST_CACHE: usize = 2048;
 /// Pages whose views may be on the device before the model sees them, 10 MB each: all that are made
 /// ready, and those of the threads that make them.
 const UPLOADS: usize = super::AHEAD + 2 * super::threads::MOST;
+
+/// The decoder over a cache of 8 bits, as packs name it.
+const DECODER_8: &str = "decoder_cuda8";
+const ON_CUDA_ALONE: &str = "the model reads on the CPU, and only CUDA has a cache of 8 bits";
+const OTHER_CACHE: &str = "set deepseek.cache = \"bfloat16\"";
 
 pub struct Model {
     pub geometry: Geometry,
@@ -82,6 +87,9 @@ impl Model {
     /// The same for a pack that is open.
     pub fn open(lib: &Path, pack: &Pack, config: &Config) -> Result<Self, EngineError> {
         let geometry = geometry(pack)?;
+        if config.deepseek.cache == Cache::Int8 {
+            can_have_8_bits(pack, &geometry, config.engine.device)?;
+        }
         let wanted = match (config.engine.device, geometry.dtype) {
             (Device::Cuda, Storage::F32) => {
                 return Err(EngineError::Config {
@@ -179,13 +187,20 @@ impl Model {
         graphs: bool,
     ) -> Result<Self, EngineError> {
         let geometry = geometry(pack)?;
-        let (form, element) = match place {
-            Place::Cpu => ("cpu", ElementType::F32),
-            Place::Cuda => ("cuda", ElementType::Bf16),
+        let (element, roles) = match (place, wanted.cache) {
+            (Place::Cpu, Cache::Bfloat16) => (ElementType::F32, ["vision_cpu", "decoder_cpu"]),
+            (Place::Cpu, Cache::Int8) => return Err(not_8_bits(ON_CUDA_ALONE.into(), OTHER_CACHE)),
+            (Place::Cuda, Cache::Bfloat16) => (ElementType::Bf16, ["vision_cuda", "decoder_cuda"]),
+            (Place::Cuda, Cache::Int8) => (ElementType::Bf16, ["vision_cuda", DECODER_8]),
         };
+        let layout = match wanted.cache {
+            Cache::Bfloat16 => Layout::Plain(element),
+            Cache::Int8 => Layout::Int8,
+        };
+        let [vision, decoder] = roles;
         let graph = |role: &str, outputs: &[&str]| -> Result<OrtGraph, EngineError> {
-            let path = pack.file(&format!("{role}_{form}"))?;
-            let graph = if graphs && role == "decoder" {
+            let path = pack.file(role)?;
+            let graph = if graphs && role == decoder {
                 runtime.recording_session(&path, place, outputs)?
             } else {
                 runtime.session(&path, place, outputs)?
@@ -224,9 +239,9 @@ impl Model {
         let began = Instant::now();
         let tokens = pack.file("tokenizer")?;
         let (vision, tokenizer, decoder) = std::thread::scope(|scope| {
-            let vision = scope.spawn(|| graph("vision", &["projected"]));
+            let vision = scope.spawn(|| graph(vision, &["projected"]));
             let tokenizer = scope.spawn(|| Tokenizer::load(&tokens, &geometry));
-            let decoder = graph("decoder", &["tokens"]);
+            let decoder = graph(decoder, &["tokens"]);
             (joined(vision), joined(tokenizer), decoder)
         });
         let (tokenizer, decoder) = (tokenizer?, decoder?);
@@ -234,7 +249,7 @@ impl Model {
         let vision = Vision::new(Box::new(vision?), &positions, &geometry, pixels)?;
         let sessions = began.elapsed().as_secs_f64();
         let routers = decoder.named("router.");
-        let decoder = Decoder::new(Box::new(decoder), element, &geometry, routers);
+        let decoder = Decoder::new(Box::new(decoder), element, layout, &geometry, routers);
         let mut model = Self {
             geometry,
             tokenizer,
@@ -527,6 +542,42 @@ fn geometry(pack: &Pack) -> Result<Geometry, EngineError> {
         why: "the table [deepseek] is missing".into(),
         hint: "import the checkpoint again: dropleaf model import DIR --force".into(),
     })
+}
+
+/// Refuses a cache of 8 bits where the device or the pack cannot have one.
+fn can_have_8_bits(pack: &Pack, geometry: &Geometry, device: Device) -> Result<(), EngineError> {
+    if device == Device::Cpu {
+        return Err(not_8_bits(ON_CUDA_ALONE.into(), OTHER_CACHE));
+    }
+    if geometry.dtype == Storage::F32 {
+        let why = format!("{} stores 32-bit floats, for the CPU alone", pack.name);
+        let hint = "import the checkpoint with --dtype bf16, or set deepseek.cache = \"bfloat16\"";
+        return Err(not_8_bits(why, hint));
+    }
+    if !CACHE_8_HEAD_DIMS.contains(&(geometry.head_dim as u64)) {
+        let why = format!(
+            "the heads of {} have {} elements, and there are kernels for {CACHE_8_HEAD_DIMS:?}",
+            pack.name, geometry.head_dim
+        );
+        return Err(not_8_bits(why, OTHER_CACHE));
+    }
+    if pack.file(DECODER_8).is_err() {
+        let why = format!(
+            "{} has no graph for it ({DECODER_8})",
+            pack.folder.display()
+        );
+        let hint = "import the checkpoint again: dropleaf model import DIR --force";
+        return Err(not_8_bits(why, hint));
+    }
+    Ok(())
+}
+
+fn not_8_bits(why: String, hint: &str) -> EngineError {
+    EngineError::Config {
+        what: "deepseek.cache = \"int8\"".into(),
+        why,
+        hint: hint.into(),
+    }
 }
 
 /// Refuses a graph of which the runtime left more than shape arithmetic on the CPU.

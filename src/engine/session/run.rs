@@ -542,28 +542,23 @@ fn zeroed(
     resident: &Resident,
     cuda: Option<&Cuda>,
 ) -> Result<DynTensor, RunError> {
-    let (element, size) = match resident.element {
-        ElementType::F32 => (TensorElementType::Float32, 4),
-        ElementType::Bf16 => (TensorElementType::Bfloat16, 2),
+    let element = match resident.element {
+        ElementType::F32 => TensorElementType::Float32,
+        ElementType::Bf16 => TensorElementType::Bfloat16,
+        ElementType::U8 => TensorElementType::Uint8,
     };
-    let bytes = resident
-        .shape
-        .iter()
-        .try_fold(size, |product: usize, &d| {
-            product.checked_mul(usize::try_from(d).ok()?)
-        })
-        .ok_or_else(|| {
-            RunError(format!(
-                "\"{}\" cannot have the shape {:?}",
-                resident.input, resident.shape
-            ))
-        })?;
+    let bytes = resident.bytes().ok_or_else(|| {
+        RunError(format!(
+            "\"{}\" cannot have the shape {:?}",
+            resident.input, resident.shape
+        ))
+    })?;
     let mut tensor = DynTensor::new(allocator, element, resident.shape.clone())
         .map_err(|e| RunError(format!("cannot allocate {bytes} bytes: {e}")))?;
     let data = tensor.data_ptr_mut();
     match cuda {
         // SAFETY: the allocator has just given `bytes` bytes of host memory at `data` (the product
-        // of shape and element size), nobody else holds the tensor, and zero is a valid float.
+        // of shape and element size), nobody else holds the tensor, and zero bytes are valid elements of every type.
         None => unsafe { data.cast::<u8>().write_bytes(0, bytes) },
         // SAFETY: the same, of device memory.
         Some(cuda) => unsafe { cuda.zero(data, bytes) }.map_err(RunError)?,

@@ -108,6 +108,18 @@ impl<'a> View<'a> {
 pub enum ElementType {
     F32,
     Bf16,
+    U8,
+}
+
+impl ElementType {
+    /// Bytes of one element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+            Self::U8 => 1,
+        }
+    }
 }
 
 /// A tensor that stays on the device from run to run: one buffer that the graph reads as `input`
@@ -118,6 +130,16 @@ pub struct Resident {
     pub output: String,
     pub element: ElementType,
     pub shape: Vec<i64>,
+}
+
+impl Resident {
+    /// Bytes of all elements; `None` for a shape that cannot be.
+    pub fn bytes(&self) -> Option<usize> {
+        let mut sizes = self.shape.iter();
+        sizes.try_fold(self.element.bytes(), |product, &d| {
+            product.checked_mul(usize::try_from(d).ok()?)
+        })
+    }
 }
 
 /// A run that failed: the runtime's own words.

@@ -35,6 +35,9 @@ static GELU: File = file!("gelu");
 static NEIGHBOURS: File = file!("neighbours");
 static ATTENTION_16: File = file!("attention_16");
 static ATTENTION_64: File = file!("attention_64");
+static PAGED_ATTENTION8_32: File = file!("paged_attention8_32");
+static PAGED_ATTENTION8_64: File = file!("paged_attention8_64");
+static PAGED_ATTENTION8_128: File = file!("paged_attention8_128");
 
 impl File {
     fn kernel(&self, name: &'static CStr) -> Result<Arc<Kernel>, String> {
@@ -76,6 +79,18 @@ pub fn attention(dim: usize, name: &'static CStr) -> Result<Arc<Kernel>, String>
     }
 }
 
+/// A kernel of attention over a cache of 8 bits with heads of `dim` elements.
+pub fn paged_attention8(dim: usize, name: &CStr) -> Result<Arc<Kernel>, String> {
+    match dim {
+        32 => PAGED_ATTENTION8_32.kernel(name),
+        64 => PAGED_ATTENTION8_64.kernel(name),
+        128 => PAGED_ATTENTION8_128.kernel(name),
+        _ => Err(format!(
+            "there is no kernel for a cache of 8 bits with heads of {dim} elements"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -98,6 +113,9 @@ mod tests {
             (&NEIGHBOURS, "neighbours.cu", ""),
             (&ATTENTION_16, "attention.cu", "-DDIM=16"),
             (&ATTENTION_64, "attention.cu", "-DDIM=64"),
+            (&PAGED_ATTENTION8_32, "paged_attention8.cu", "-DDIM=32"),
+            (&PAGED_ATTENTION8_64, "paged_attention8.cu", "-DDIM=64"),
+            (&PAGED_ATTENTION8_128, "paged_attention8.cu", "-DDIM=128"),
         ] {
             let include = "#include \"common.cuh\"";
             let text = read(source);
@@ -113,7 +131,11 @@ mod tests {
 
     #[test]
     fn the_kernels_have_the_names_by_which_they_are_asked_for() {
+        let paged = &["cache_keys_values", "attend_few", "attend_many"];
         for (file, names) in [
+            (&PAGED_ATTENTION8_32, &paged[..]),
+            (&PAGED_ATTENTION8_64, paged),
+            (&PAGED_ATTENTION8_128, paged),
             (&NORM, &["layer_norm"][..]),
             (&GELU, &["bias_gelu", "bias_quick_gelu"]),
             (&NEIGHBOURS, &["neighbours"]),

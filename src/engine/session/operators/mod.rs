@@ -9,9 +9,10 @@
 //! | `Neighbours` | x f32 | rows f32 |
 //! | `Attention` | qkv, bias f32 | attended |
 //! | `RelativeAttention` | qkv, bias f32, rows, columns | attended |
+//! | `PagedAttention8` | qkv, caches u8 with scales, lengths and places i32, cosines and sines f32 | attended, the caches |
 //!
-//! What is not f32 is bfloat16. Shapes and attributes stand with each operator. All are of the
-//! vision towers; the graphs are made by the import.
+//! What is not f32 is bfloat16. Shapes and attributes stand with each operator. The last is of the
+//! language model, all others are of the vision towers; the graphs are made by the import.
 //!
 //! The kernels are CUDA C++ in `kernels/`, translated to PTX by `packaging/make-kernels`.
 
@@ -21,6 +22,7 @@ mod gelu;
 mod kernels;
 mod neighbours;
 mod norm;
+mod paged_attention8;
 mod tensors;
 
 use std::sync::Arc;
@@ -38,6 +40,7 @@ pub(super) fn domain() -> ort::Result<Arc<OperatorDomain>> {
         .add(gelu::BiasQuickGelu)?
         .add(neighbours::Neighbours)?
         .add(attention::Attention)?
-        .add(attention::RelativeAttention)?;
+        .add(attention::RelativeAttention)?
+        .add(paged_attention8::PagedAttention8)?;
     Ok(Arc::new(domain))
 }
