@@ -28,10 +28,14 @@ step() {
 nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader
 for checkpoint in tiny-deepseek-ocr tiny-reader; do
     step "import-$checkpoint" "$program" model import "$values/$checkpoint" --force
-    step "verify-$checkpoint" "$program" model verify "$checkpoint" --reference "$values/$checkpoint" --device cuda
+    for cache in bfloat16 int8; do
+        step "verify-$checkpoint-$cache" "$program" model verify "$checkpoint" --reference "$values/$checkpoint" --device cuda --cache $cache
+    done
 done
 step checkpoint python3 "$here/random_checkpoint.py" "$work/full"
 step import-memory python3 "$here/import_memory.py" "$program" "$work/full" --data "$work"
 step import-full "$program" model import "$work/full" --force
-step bench "$program" model bench full --device cuda
+for cache in bfloat16 int8; do
+    step "bench-$cache" "$program" model bench full --device cuda --cache $cache
+done
 exit $failed

@@ -110,15 +110,15 @@ struct Tensors<'c> {
 impl<'c> Tensors<'c> {
     fn of(context: &'c ComputeContext, heads: usize, dim: usize) -> ort::Result<Self> {
         let input = |place| Input::of(context, place);
-        let [qkv, past, table] = [input(0)?, input(6)?, input(7)?];
+        let [qkv, past, table, cos] = [input(0)?, input(6)?, input(7)?, input(8)?];
         let tensors = Self {
             tokens: qkv.rows(),
             sequences: past.elements(),
             width: table.width(),
-            positions: input(8)?.rows(),
+            positions: cos.rows(),
             caches: [input(1)?, input(2)?, input(3)?, input(4)?],
             cumulative: input(5)?,
-            cos: input(8)?,
+            cos,
             sin: input(9)?,
             slots: input(10)?,
             qkv,
@@ -142,19 +142,15 @@ impl<'c> Tensors<'c> {
         tensors.sin.expect("the sines", tensors.positions * half)?;
         tensors.slots.expect("the slots", tokens)?;
         let block = CACHE_BLOCK as i64;
-        let cache = [heads as i64, block, dim as i64];
-        for (cached, what) in tensors.caches.iter().zip(CACHES) {
-            let wanted = if cached.shape().len() == 4 {
-                &cache[..]
-            } else {
-                &cache[..2]
-            };
-            if cached.shape().get(1..) != Some(wanted)
-                || cached.shape().first() != tensors.caches[0].shape().first()
-            {
-                let shape = cached.shape();
+        let blocks = tensors.caches[0].shape().first().copied().unwrap_or(0);
+        let cache = [blocks, heads as i64, block, dim as i64];
+        let scales = &cache[..3];
+        let wanted = [&cache[..], &cache, scales, scales];
+        for ((found, wanted), what) in tensors.caches.iter().zip(wanted).zip(CACHES) {
+            if found.shape() != wanted {
+                let found = found.shape();
                 return Err(fault(format!(
-                    "the {what} of shape {shape:?} are not of {heads} heads of {dim} in blocks of {block}"
+                    "the {what} of shape {found:?}, not {wanted:?}"
                 )));
             }
         }
@@ -256,7 +252,7 @@ impl Compute for Paged {
             4
         };
         let attending = Shape {
-            blocks: [number(blocks)?, heads, 1],
+            blocks: [heads, number(blocks)?, 1],
             threads: (warps * WARP) as u32,
             shared: number(shared(warps, queries, self.dim))?,
         };
