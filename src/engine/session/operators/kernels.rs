@@ -80,7 +80,7 @@ pub fn attention(dim: usize, name: &'static CStr) -> Result<Arc<Kernel>, String>
 }
 
 /// A kernel of attention over a cache of 8 bits with heads of `dim` elements.
-pub fn paged_attention8(dim: usize, name: &CStr) -> Result<Arc<Kernel>, String> {
+pub fn paged_attention8(dim: usize, name: &'static CStr) -> Result<Arc<Kernel>, String> {
     match dim {
         32 => PAGED_ATTENTION8_32.kernel(name),
         64 => PAGED_ATTENTION8_64.kernel(name),
