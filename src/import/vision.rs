@@ -127,7 +127,7 @@ fn without_kernels(config: &Config, measured: &Measured) -> Option<String> {
             ));
         }
     }
-    if measured.sam_window % 2 != 0 {
+    if !measured.sam_window.is_multiple_of(2) {
         let side = measured.sam_window;
         return Some(format!("CUDA has no kernel for windows of {side} tokens"));
     }
@@ -137,7 +137,9 @@ fn without_kernels(config: &Config, measured: &Measured) -> Option<String> {
         measured.sam_neck,
         sam.downsample[0],
     ];
-    let odd = rows.into_iter().find(|width| width % EIGHT != 0)?;
+    let odd = rows
+        .into_iter()
+        .find(|width| !width.is_multiple_of(EIGHT))?;
     Some(format!("CUDA has no kernels for rows of {odd} elements"))
 }
 

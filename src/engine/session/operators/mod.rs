@@ -25,15 +25,13 @@ mod norm;
 mod paged_attention8;
 mod tensors;
 
-use std::sync::Arc;
-
 use ort::operator::OperatorDomain;
 
 use crate::pack::OPERATORS;
 
 /// All operators.
-pub(super) fn domain() -> ort::Result<Arc<OperatorDomain>> {
-    let domain = OperatorDomain::new(OPERATORS)?
+pub(super) fn domain() -> ort::Result<OperatorDomain> {
+    OperatorDomain::new(OPERATORS)?
         .add(norm::LayerNorm)?
         .add(norm::SkipLayerNorm)?
         .add(gelu::BiasGelu)?
@@ -41,6 +39,5 @@ pub(super) fn domain() -> ort::Result<Arc<OperatorDomain>> {
         .add(neighbours::Neighbours)?
         .add(attention::Attention)?
         .add(attention::RelativeAttention)?
-        .add(paged_attention8::PagedAttention8)?;
-    Ok(Arc::new(domain))
+        .add(paged_attention8::PagedAttention8)
 }
