@@ -114,7 +114,10 @@ impl Model {
         if wanted != Device::Cpu && runtime.has_cuda() {
             match Self::on(&runtime, pack, Place::Cuda, &config.deepseek) {
                 Ok(model) => return Ok(model),
-                Err(e) if wanted == Device::Cuda => return Err(e),
+                // The CPU has no cache of 8 bits: what is wrong with CUDA is what is to be told.
+                Err(e) if wanted == Device::Cuda || config.deepseek.cache == Cache::Int8 => {
+                    return Err(e);
+                }
                 Err(e) => tracing::warn!("CUDA cannot be used, reading on the CPU: {e}"),
             }
         }

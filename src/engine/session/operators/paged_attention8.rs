@@ -32,6 +32,8 @@ use super::kernels;
 use super::tensors::{Input, PROVIDER, arguments, attribute, fault, number, output, stream};
 use crate::pack::CACHE_BLOCK;
 
+/// Blocks along the second axis of a grid at most.
+const ALONG: usize = 65_535;
 /// Threads of a warp.
 const WARP: usize = 32;
 /// Warps of a block that keeps keys and values.
@@ -235,8 +237,9 @@ impl Compute for Paged {
             positions
         ];
         // SAFETY: these are the parameters of `cache_keys_values` in paged_attention8.cu; the tensors
-        // have the sizes that it counts with, slots are the cache's by the host's word, and the runtime
-        // keeps all until the stream is done with them.
+        // have the sizes that it counts with, lengths ascend to the number of tokens and slots are the
+        // cache's by the host's word, the runtime aligns tensors to 256 bytes, and it keeps all until the
+        // stream is done with them.
         unsafe { self.keep.launch(keeping, on, &mut arguments) }.map_err(fault)?;
 
         let few = tensors.tokens <= tensors.sequences;
@@ -246,6 +249,12 @@ impl Compute for Paged {
             (&self.many, MANY)
         };
         let blocks = tensors.tokens / queries + tensors.sequences;
+        if blocks > ALONG {
+            return Err(fault(format!(
+                "a step of {} tokens is too large: set deepseek.step_tokens lower",
+                tensors.tokens
+            )));
+        }
         let warps = if few {
             warps(tensors.sequences * self.heads)
         } else {
