@@ -1,7 +1,7 @@
 //! Blocks of the paged cache of keys and values: who owns which, and how many there are.
 //!
-//! The cache itself is on the device ([`Layout`] says as which tensors); here are only numbers. A block belongs to one [`Table`] or
-//! is free: tables cannot be copied, and blocks come and go through [`Blocks`] alone.
+//! The cache itself is on the device ([`Layout`] says as which tensors); here are only numbers. A
+//! block belongs to one [`Table`] or is free: tables cannot be copied, and blocks come and go through [`Blocks`] alone.
 
 use crate::engine::session::{ElementType, Resident};
 use crate::pack::Geometry;

@@ -277,7 +277,9 @@ impl Model {
         match place {
             Place::Cpu => model.keep(cpu_blocks).map_err(failed)?,
             Place::Cuda => {
-                model.fill(wanted.mode).map_err(failed)?;
+                let page = made_up_page(1192, 1684);
+                let views = preprocess::prepare(&page, wanted.mode, &model.geometry);
+                model.fill(&views).map_err(failed)?;
                 let memory = runtime.device_memory()?;
                 let records = if graphs {
                     fixed::sizes(sequences).len()
@@ -288,7 +290,7 @@ impl Model {
                     memory.total,
                     memory
                         .free
-                        .saturating_sub(records * RECORD_BYTES + model.rows_bytes(wanted.mode)),
+                        .saturating_sub(records * RECORD_BYTES + model.rows_bytes(&views)),
                     wanted.gpu_memory_utilization,
                     model.decoder.block_bytes(),
                     (wanted.sequences * model.needed(wanted.max_tokens))
@@ -304,13 +306,10 @@ impl Model {
         Ok(model)
     }
 
-    /// Bytes of the image rows that are on the device at once: those of all pages in work, and twice
-    /// those of a step.
-    fn rows_bytes(&self, mode: Mode) -> usize {
-        let views = preprocess::prepare(&made_up_page(1192, 1684), mode, &self.geometry);
-        let stride = self.geometry.view_stride.max(1);
-        let of_view = |view: &preprocess::View| (view.side as usize / stride).pow(2);
-        let of_page: usize = views.tiles.iter().chain([&views.global]).map(of_view).sum();
+    /// Bytes of the image rows that are on the device at once: those of all pages in work, each of
+    /// `views`, and twice those of a step.
+    fn rows_bytes(&self, views: &Views) -> usize {
+        let of_page = self.vision.rows_of_page(views.into());
         let rows = (self.limits.sequences + super::AHEAD) * of_page + 2 * self.limits.step_tokens;
         rows * self.geometry.hidden * size_of::<half::bf16>()
     }
@@ -335,12 +334,10 @@ impl Model {
         Ok(())
     }
 
-    /// Runs the largest batch of views and, at the same time, the largest step, so that the runtime
-    /// holds all memory that it will want beside the cache.
-    fn fill(&mut self, mode: Mode) -> Result<(), RunError> {
-        let page = made_up_page(1192, 1684);
-        let views = preprocess::prepare(&page, mode, &self.geometry);
-        let bytes = vision::pixels(&views).iter().map(|view| view.len()).sum();
+    /// Runs the largest batch of the views of a page and, at the same time, the largest step, so that
+    /// the runtime holds all memory that it will want beside the cache.
+    fn fill(&mut self, views: &Views) -> Result<(), RunError> {
+        let bytes = vision::pixels(views).iter().map(|view| view.len()).sum();
         let uploads = self.vision.graph.uploads(UPLOADS, bytes);
         self.uploads = uploads.unwrap_or_else(|e| {
             tracing::warn!("page images are copied by the runs that read them: {e}");
@@ -367,7 +364,7 @@ impl Model {
         let (vision, decoder) = (&mut self.vision, &mut self.decoder);
         std::thread::scope(|scope| {
             // Most of a first run is the host's: it loads kernels and looks for the best.
-            let seen = scope.spawn(|| largest_batches(vision, &views));
+            let seen = scope.spawn(|| largest_batches(vision, views));
             let said = generate(
                 decoder,
                 schedule,

@@ -157,15 +157,20 @@ impl Vision {
     pub fn pages(&mut self, pages: &[Seen<'_>]) -> Result<Vec<Rows>, RunError> {
         let (mut pieces, mut places, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         for (i, page) in pages.iter().enumerate() {
-            let mut count = 0;
+            let mut first = 0;
             for piece in page.pieces() {
-                places.push((i, count));
-                count += self.rows_of(&piece);
+                places.push((i, first));
+                first += self.rows_of(&piece);
                 pieces.push(piece);
             }
-            counts.push(count);
+            counts.push(first);
         }
         self.project_to(&pieces, &places, &counts)
+    }
+
+    /// Image rows of a page.
+    pub fn rows_of_page(&self, page: Seen<'_>) -> usize {
+        page.pieces().map(|piece| self.rows_of(&piece)).sum()
     }
 
     /// Image rows of a view.
@@ -221,14 +226,11 @@ impl Vision {
                         });
                 };
                 let kept = self.with_inputs(side, &batch, |graph, set, inputs| {
-                    match (graph.run_kept(set, inputs, "projected")?, set) {
-                        (Some(tensor), _) => return Ok(Some(tensor)),
-                        (None, Some(set)) => {
-                            graph.run_with(set, inputs, &["projected"], &mut take)?;
-                        }
-                        (None, None) => graph.run(inputs, &["projected"], &mut take)?,
+                    let kept = graph.run_kept(set, inputs, "projected")?;
+                    if kept.is_none() {
+                        run(graph, set, inputs, &["projected"], &mut take)?;
                     }
-                    Ok(None)
+                    Ok(kept)
                 })?;
                 taken?;
                 let Some(tensor) = kept else { continue };
@@ -306,9 +308,8 @@ impl Vision {
     ) -> Result<(), RunError> {
         let mut taken = Ok(());
         let mut take = |found: &[session::View<'_>]| taken = take(found);
-        self.with_inputs(side, views, |graph, set, inputs| match set {
-            Some(set) => graph.run_with(set, inputs, outputs, &mut take),
-            None => graph.run(inputs, outputs, &mut take),
+        self.with_inputs(side, views, |graph, set, inputs| {
+            run(graph, set, inputs, outputs, &mut take)
         })?;
         taken
     }
@@ -364,6 +365,20 @@ impl Vision {
             inputs.extend(tables);
         }
         then(&mut *self.graph, held.then_some(side), &inputs)
+    }
+}
+
+/// Runs the graph on `inputs` and those that it holds as `set`, if it does.
+fn run(
+    graph: &mut dyn Graph,
+    set: Option<usize>,
+    inputs: &[(&str, session::View<'_>)],
+    outputs: &[&str],
+    take: &mut dyn FnMut(&[session::View<'_>]),
+) -> Result<(), RunError> {
+    match set {
+        Some(set) => graph.run_with(set, inputs, outputs, take),
+        None => graph.run(inputs, outputs, take),
     }
 }
 

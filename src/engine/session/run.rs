@@ -558,7 +558,8 @@ fn zeroed(
     let data = tensor.data_ptr_mut();
     match cuda {
         // SAFETY: the allocator has just given `bytes` bytes of host memory at `data` (the product
-        // of shape and element size), nobody else holds the tensor, and zero bytes are valid elements of every type.
+        // of shape and element size), nobody else holds the tensor, and zero bytes are valid elements
+        // of every type.
         None => unsafe { data.cast::<u8>().write_bytes(0, bytes) },
         // SAFETY: the same, of device memory.
         Some(cuda) => unsafe { cuda.zero(data, bytes) }.map_err(RunError)?,

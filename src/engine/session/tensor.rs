@@ -199,8 +199,8 @@ pub trait Graph: Send {
         Err(RunError(format!("this graph holds no inputs {set}")))
     }
 
-    /// `parts` one after the other as a tensor of `shape` and of `element`s on the device; `None` where there is no device
-    /// of its own.
+    /// `parts` one after the other as a tensor of `shape` and of `element`s on the device; `None` where
+    /// there is no device of its own.
     fn joined(
         &self,
         _element: PartType,
@@ -210,8 +210,8 @@ pub trait Graph: Send {
         Ok(None)
     }
 
-    /// [`Graph::run_with`], or where `set` is `None` [`Graph::run`], for one `output`, in bfloat16, that stays
-    /// on the device; `None`, and no run, where there is no device of its own.
+    /// [`Graph::run_with`], or where `set` is `None` [`Graph::run`], for one `output`, in bfloat16, that
+    /// stays on the device; `None`, and no run, where there is no device of its own.
     fn run_kept(
         &mut self,
         _set: Option<usize>,

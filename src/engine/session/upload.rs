@@ -75,8 +75,8 @@ impl Uploads {
         Ok(Self(Arc::new(Shared { free, bytes })))
     }
 
-    /// Brings `parts`, one after the other, to the device and waits for it; from any thread. `None` where no place is
-    /// free or none is large enough, or where the copy failed, which the log says.
+    /// Brings `parts`, one after the other, to the device and waits for it; from any thread. `None`
+    /// where no place is free or none is large enough, or where the copy failed, which the log says.
     pub fn put(&self, parts: &[&[u8]]) -> Option<Upload> {
         let bytes = parts.iter().map(|part| part.len()).sum();
         if bytes > self.0.bytes {
